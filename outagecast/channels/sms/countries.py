@@ -1,0 +1,40 @@
+"""Which countries may be written to: the brake on toll fraud and mistyped numbers."""
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumberType
+
+from outagecast.domain.delivery import FailureScope, Rejected
+
+
+def region_of(number: str) -> str:
+    """The ISO 3166 region of an E.164 number; `001` for satellite and other networks of no country.
+
+    Where the number's plan does not know it (555-0100, a new area code) the calling code's main region stands for it.
+    Raises ValueError when it is no number.
+    """
+    try:
+        parsed = phonenumbers.parse(number)
+    except NumberParseException as error:
+        raise ValueError("not a phone number") from error
+    region = phonenumbers.region_code_for_number(parsed)
+    return region or phonenumbers.region_code_for_country_code(parsed.country_code or 0)
+
+
+def refusal(number: str, allowed: frozenset[str]) -> Rejected | None:
+    """Why nothing goes to this number: its country is not allowed, or it bills who writes to it. None: it may go.
+
+    The number is not suppressed: the list may grow tomorrow.
+    """
+    try:
+        region = region_of(number)
+    except ValueError:
+        return _refused("not_a_number", "the number is not in E.164")
+    if region not in allowed:
+        return _refused("country", f"country {region} is not in allowed_countries")
+    if phonenumbers.number_type(phonenumbers.parse(number)) == PhoneNumberType.PREMIUM_RATE:
+        return _refused("premium", f"a premium-rate number of {region}")
+    return None
+
+
+def _refused(code: str, reason: str) -> Rejected:
+    return Rejected(scope=FailureScope.MESSAGE, code=code, reason=reason)

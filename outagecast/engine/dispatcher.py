@@ -1,0 +1,369 @@
+"""One channel's sending: claim, put into words, mark, write, record.
+
+A feeder claims due rows in batches and has them rendered off the loop; as many workers as the channel has lanes write them.
+A route that is down stops all lanes at once, gives the rows back and is probed with one row every `probe_after`.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any, Protocol
+
+import structlog
+
+from outagecast.channels.base import Channel, Lane, RouteDown
+from outagecast.domain.delivery import (
+    Accepted,
+    Deferred,
+    DeliveryState,
+    FailureScope,
+    Outcome,
+    Rejected,
+    RetryPolicy,
+    after,
+)
+from outagecast.domain.message import ChannelName, Message
+from outagecast.domain.notices import END_KINDS, NoticeKind
+from outagecast.domain.suppression import EndReason, SuppressReason
+from outagecast.domain.throttle import Bucket, admit, start_of_day
+from outagecast.engine.house import House
+from outagecast.engine.ledger import Ledger, Suppression
+from outagecast.storage import deliveries
+from outagecast.storage.deliveries import Claim, Finish, Mark
+from outagecast.storage.engine import DatabaseFault
+
+log = structlog.get_logger(__name__)
+BATCH = 400
+"""Rows a claim takes: one statement for many, yet a small part of a wave to give back when something changes."""
+RENDER = 40
+"""Messages rendered per hop to the worker thread: about ten milliseconds."""
+POLL = 0.5
+"""Seconds between looks at the table without a wake-up: rows committed by other processes are seen within a second."""
+
+
+class Words(Protocol):
+    """Puts claimed rows into words (engine/words.py). A row that cannot be is answered with the exception's text."""
+
+    def render(
+        self, rows: Sequence[Any], revisions: dict[tuple[str, int], Any], keys: Sequence[str]
+    ) -> list[Message | str]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ready:
+    """A claimed row with its words and its attempt's key."""
+
+    row: Any
+    message: Message
+    key: str
+
+    @property
+    def claim(self) -> Claim:
+        return Claim(id=self.row.id, fence=self.row.fence)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RouteState:
+    """Whether a channel gets through. `since` is when it went down, None while it is up."""
+
+    since: datetime | None = None
+    code: str = ""
+    reason: str = ""
+
+
+class Dispatcher:
+    """Sends one channel's rows. `new_key` gives an attempt's opaque key, `jitter` a number in [0, 1)."""
+
+    def __init__(
+        self,
+        house: House,
+        name: ChannelName,
+        channel: Channel[Any],
+        words: Words,
+        ledger: Ledger,
+        *,
+        owner: str,
+        new_key: Callable[[], str],
+        jitter: Callable[[], float],
+        crash: Callable[[str], None] = lambda _: None,
+        on_failure: Callable[[str, str], None] = lambda outage_id, reason: None,
+    ) -> None:
+        self._house = house
+        self._name = name
+        self._channel = channel
+        self._words = words
+        self._ledger = ledger
+        self._owner = owner
+        self._new_key = new_key
+        self._jitter = jitter
+        self._crash = crash
+        self._on_failure = on_failure
+        self._policy = RetryPolicy(
+            delays=house.delivery.retry_after,
+            probe=house.delivery.probe_after,
+            give_up_after=house.delivery.give_up_after,
+        )
+        rate = channel.rate_per_second
+        self._bucket = Bucket(per_second=rate, burst=max(1.0, min(rate, 10.0)), tokens=1.0, at=monotonic())
+        self._queue: deque[Ready] = deque()
+        self._work = asyncio.Semaphore(0)
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._stopping = False
+        self._blocked_until = 0.0
+        self._probing = False
+        self._busy = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self.route = RouteState()
+        self.counts: dict[str, int] = {}
+        """Outcomes by word since the start."""
+
+    # --- life ---
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._feed(), name=f"{self._name}-feeder")]
+        self._tasks += [
+            asyncio.create_task(self._lane_worker(), name=f"{self._name}-lane-{n}")
+            for n in range(self._channel.connections)
+        ]
+
+    def wake(self) -> None:
+        """Something was committed: look at once."""
+        self._wake.set()
+
+    async def stop(self, patience: timedelta) -> None:
+        """No new claims; what is on the wire gets its answer, what is not goes back."""
+        self._stopping = True
+        self._wake.set()
+        self._give_back_queue()
+        for _ in self._tasks:
+            self._work.release()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience.total_seconds()):
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._give_back_queue()
+        await self._ledger.settled()
+
+    # --- feeding ---
+
+    async def _feed(self) -> None:
+        while not self._stopping:
+            try:
+                claimed = await self._claim_some()
+            except (DatabaseFault, OSError) as fault:
+                log.error("claim_refused", channel=self._name.value, error=str(fault.__cause__ or fault)[:200])
+                claimed = 0
+            if not claimed:
+                await self._sleep(POLL)
+
+    async def _claim_some(self) -> int:
+        await self._wait_for_room()
+        wait = self._blocked_until - monotonic()
+        if self._stopping or wait > 0 or (self._probing and (self._queue or self._busy)):
+            return 0
+        now = self._house.clock()
+        until = now + self._house.stretch(self._house.delivery.lease)
+        count = 1 if self._probing else BATCH
+        async with self._house.db.write() as conn:
+            rows = await deliveries.claim(
+                conn, channel=self._name, owner=self._owner, now=now, until=until, count=count
+            )
+        self._crash("after_claim")
+        rows = await self._cap(list(rows), now)
+        for start in range(0, len(rows), RENDER):
+            await self._render(rows[start : start + RENDER])
+        return len(rows)
+
+    async def _wait_for_room(self) -> None:
+        """Claim anew when half of the last batch has left, so that lanes never run dry and little is leased ahead."""
+        while len(self._queue) > BATCH // 2 and not self._stopping:
+            self._room.clear()
+            await self._room.wait()
+
+    async def _cap(self, rows: list[Any], now: datetime) -> list[Any]:
+        """`sms_per_day` holds for what the daemon says by itself as well; the end of an outage is exempt."""
+        limit = self._house.safety.sms_per_day
+        if self._name is not ChannelName.SMS or not limit or not rows:
+            return rows
+        async with self._house.db.read() as conn:
+            used = await deliveries.texts_since(conn, start_of_day(now)) + len(self._queue) + self._busy
+        kept: list[Any] = []
+        capped: list[Claim] = []
+        for row in rows:
+            if row.kind in _END_WORDS or row.audience == "staff" or used < limit:
+                kept.append(row)
+                used += 1
+            else:
+                capped.append(Claim(id=row.id, fence=row.fence))
+        if capped:
+            async with self._house.db.write() as conn:
+                await deliveries.end_leased(conn, capped, DeliveryState.CAPPED, EndReason.SMS_PER_DAY.value, now)
+        return kept
+
+    async def _render(self, rows: list[Any]) -> None:
+        wanted = {(row.outage_id, row.revision) for row in rows}
+        async with self._house.db.read() as conn:
+            revisions = {key: await deliveries.revision_facts(conn, *key) for key in wanted}
+        keys = [self._new_key() for _ in rows]
+        messages = await asyncio.to_thread(self._words.render, rows, revisions, keys)
+        broken: list[tuple[Any, str]] = []
+        for row, key, message in zip(rows, keys, messages, strict=True):
+            if isinstance(message, str):
+                broken.append((row, message))
+            else:
+                self._queue.append(Ready(row=row, message=message, key=key))
+                self._work.release()
+        if broken:
+            await self._fail_unworded(broken)
+
+    async def _fail_unworded(self, broken: Sequence[tuple[Any, str]]) -> None:
+        now = self._house.clock()
+        async with self._house.db.write() as conn:
+            for row, why in broken:
+                claim = Claim(id=row.id, fence=row.fence)
+                await deliveries.end_leased(conn, [claim], DeliveryState.FAILED, EndReason.REJECTED.value, now, why)
+        for row, why in broken:
+            log.error("no_words", delivery=row.id, error=why)
+            self._on_failure(row.outage_id, why)
+
+    async def _sleep(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        self._wake.clear()
+
+    # --- sending ---
+
+    async def _lane_worker(self) -> None:
+        while True:
+            await self._work.acquire()
+            if self._stopping:
+                return
+            ready = self._take()
+            if ready is None:
+                continue
+            self._busy += 1
+            try:
+                await self._run_lane(ready)
+            finally:
+                self._busy -= 1
+
+    def _take(self) -> Ready | None:
+        ready = self._queue.popleft() if self._queue else None
+        if len(self._queue) <= BATCH // 2:
+            self._room.set()
+        return ready
+
+    async def _run_lane(self, first: Ready) -> None:
+        """Take a lane and write on it as long as there is work."""
+        ready: Ready | None = first
+        try:
+            async with self._channel.lane() as lane:
+                while ready is not None:
+                    current, ready = ready, None
+                    await self._send(lane, current)
+                    if not self._stopping and self._queue and self._blocked_until <= monotonic():
+                        await self._work.acquire()
+                        ready = self._take()
+        except RouteDown as down:
+            if ready is not None:
+                self._ledger.give_back(ready.claim)
+            self._route_down(down.outcome)
+
+    async def _send(self, lane: Lane[Any], ready: Ready) -> None:
+        await self._keep_rate()
+        now = self._house.clock()
+        mark = Mark(id=ready.row.id, fence=ready.row.fence, key=ready.key, number=ready.row.attempt + 1, at=now)
+        if not await self._ledger.mark(mark):
+            self._ledger.refuse(ready.claim)
+            return
+        self._crash("before_send")
+        outcome = await lane.send(ready.message)
+        self._crash("after_send")
+        self._record(ready, outcome)
+
+    async def _keep_rate(self) -> None:
+        self._bucket, wait = admit(self._bucket, monotonic())
+        if wait > 0:
+            await asyncio.sleep(wait)
+
+    def _record(self, ready: Ready, outcome: Outcome) -> None:
+        now = self._house.clock()
+        row = ready.row
+        word = type(outcome).__name__.lower()
+        self.counts[word] = self.counts.get(word, 0) + 1
+        then = after(
+            outcome,
+            attempt=row.attempt + 1,
+            age=(now - row.created_at) / self._house.speed,
+            endless=row.kind == NoticeKind.ACKNOWLEDGEMENT.value,
+            jitter=self._jitter(),
+            policy=self._policy,
+        )
+        self._ledger.finish(self._finish(ready, outcome, then.state, then.wait, now), row.outage_id)
+        if isinstance(outcome, Accepted):
+            self._route_up()
+        elif isinstance(outcome, Rejected | Deferred) and outcome.scope is FailureScope.ROUTE:
+            self._route_down(outcome)
+        if isinstance(outcome, Rejected) and outcome.suppress_as and row.address_id is not None:
+            reason = SuppressReason(outcome.suppress_as).value
+            self._ledger.suppress(
+                Suppression(address_id=row.address_id, reason=reason, code=outcome.code, outage_id=row.outage_id)
+            )
+        if then.state is DeliveryState.FAILED and not (isinstance(outcome, Rejected) and outcome.suppress_as):
+            self._on_failure(row.outage_id, outcome.code)
+
+    def _finish(self, ready: Ready, outcome: Outcome, state: DeliveryState, wait: timedelta, now: datetime) -> Finish:
+        reason: str | None = None
+        if state is DeliveryState.FAILED:
+            reason = (EndReason.REJECTED if isinstance(outcome, Rejected) else EndReason.GAVE_UP).value
+        return Finish(
+            id=ready.row.id,
+            fence=ready.row.fence,
+            key=ready.key,
+            state=state,
+            at=now,
+            outcome=type(outcome).__name__.lower(),
+            code=outcome.code,
+            detail="" if isinstance(outcome, Accepted) else outcome.reason[:300],
+            provider_id=outcome.provider_id if isinstance(outcome, Accepted) else None,
+            reason=reason,
+            due_at=now + self._house.stretch(wait) if state is DeliveryState.PLANNED else None,
+        )
+
+    # --- the route ---
+
+    def _route_down(self, outcome: Deferred | Rejected) -> None:
+        wait = self._policy.probe
+        if isinstance(outcome, Deferred) and outcome.retry_after is not None:
+            # The provider's own word: a storm of 429 asks for a second or two, not for half a minute.
+            wait = outcome.retry_after
+        self._blocked_until = max(self._blocked_until, monotonic() + wait.total_seconds())
+        self._probing = True
+        if self.route.since is None:
+            self.route = RouteState(since=self._house.clock(), code=outcome.code, reason=outcome.reason[:200])
+            log.warning("route_down", channel=self._name.value, code=outcome.code, reason=outcome.reason[:200])
+            self._house.changes.notify()
+        self._give_back_queue()
+
+    def _route_up(self) -> None:
+        self._probing = False
+        if self.route.since is not None:
+            self.route = RouteState()
+            log.info("route_up", channel=self._name.value)
+            self._house.changes.notify()
+
+    def _give_back_queue(self) -> None:
+        while self._queue:
+            self._ledger.give_back(self._queue.popleft().claim)
+        self._room.set()
+
+
+_END_WORDS = frozenset(kind.value for kind in END_KINDS)

@@ -1,0 +1,239 @@
+"""From a monitor's event to a draft, an outage, or a note (rule 25).
+
+An alarm is what a monitor holds up under one key. It opens a draft at once; with `action = "declare"` the draft is released
+when the alarm has lasted `hold_down`, unless it would reach too many. Storms and flapping end here: what an open outage or
+draft already holds down is noted there, and an alarm that clears before its hold-down takes its draft back in silence.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+import structlog
+
+from outagecast.domain.errors import OutageCastError
+from outagecast.domain.event import Event, EventAction
+from outagecast.domain.levels import Effect
+from outagecast.domain.outage import (
+    OPEN,
+    Actor,
+    ActorKind,
+    Declaration,
+    Ending,
+    OutageStatus,
+    RetractReason,
+    Role,
+    ScopeEntry,
+    Severity,
+)
+from outagecast.domain.timeline import Happened
+from outagecast.engine.brakes import Brake
+from outagecast.engine.house import House
+from outagecast.engine.operations import Operations
+from outagecast.engine.reckoning import Reckoner
+from outagecast.monitors.settings import MonitorSettings
+from outagecast.storage import alarms, inventory, outages
+from outagecast.storage.batches import Record
+from outagecast.storage.engine import Connection
+
+log = structlog.get_logger(__name__)
+
+
+class Intake:
+    def __init__(
+        self, house: House, operations: Operations, reckoner: Reckoner, monitors: Mapping[str, MonitorSettings]
+    ) -> None:
+        self._house = house
+        self._operations = operations
+        self._reckoner = reckoner
+        self._monitors = monitors
+
+    async def take(self, monitor: str, events: Sequence[Event], raw: bytes) -> None:
+        """Commit what a monitor said; what follows from it happens right after. Saying it twice changes nothing."""
+        settings = self._monitors[monitor]
+        now = self._house.clock()
+        async with self._house.db.write() as conn:
+            for place, event in enumerate(events):
+                scope = await self._scope(conn, event)
+                await alarms.add_event(conn, monitor, event, scope, raw if place == 0 else b"", now)
+                await self._note_alarm(conn, settings, event, scope, now)
+        await self.act()
+
+    async def act(self) -> int:
+        """Everything that is due: new alarms, hold-downs that are over, alarms that have been clear long enough."""
+        async with self._house.db.read() as conn:
+            due = await alarms.due(conn, self._house.clock())
+        for alarm in due:
+            settings = self._monitors.get(alarm.monitor)
+            if settings is not None:
+                await self._act_on(settings, alarm)
+        return len(due)
+
+    async def _note_alarm(
+        self, conn: Connection, settings: MonitorSettings, event: Event, scope: list[dict[str, str]], now: datetime
+    ) -> None:
+        alarm = await alarms.get(conn, settings.name, event.dedup_key)
+        match event.action:
+            case EventAction.TRIGGER:
+                if alarm is None or (alarm.state == alarms.CLEARED and alarm.outage_id is None):
+                    if not _older(event, alarm):
+                        await alarms.raise_new(conn, settings.name, event, scope, now)
+                elif alarm.state == alarms.CLEARED and not _older(event, alarm):
+                    hold_down = self._house.stretch(settings.hold_down) if settings.action == "declare" else None
+                    await alarms.raise_again(conn, alarm, now, due_at=now + hold_down if hold_down else None)
+            case EventAction.RESOLVE:
+                if alarm is None:
+                    await alarms.remember_clear(conn, settings.name, event, now)
+                elif alarm.state == alarms.FIRING:
+                    await alarms.clear(conn, alarm, now, due_at=now + self._house.stretch(settings.clear_after))
+            case EventAction.ACK | EventAction.NOTE:
+                if alarm is not None and alarm.outage_id:
+                    await self._line(conn, settings, alarm.outage_id, event.action.value, event.summary, now)
+
+    async def _act_on(self, settings: MonitorSettings, alarm: Record) -> None:
+        try:
+            if alarm.state == alarms.FIRING:
+                await self._firing(settings, alarm)
+            else:
+                await self._cleared(settings, alarm)
+        except OutageCastError as error:
+            log.warning("alarm_not_followed", monitor=settings.name, error=str(error))
+            async with self._house.db.write() as conn:
+                await alarms.settle(conn, alarm)
+
+    # --- firing ---
+
+    async def _firing(self, settings: MonitorSettings, alarm: Record) -> None:
+        if alarm.outage_id is None:
+            await self._open(settings, alarm)
+        else:
+            await self._release(settings, alarm)
+
+    async def _open(self, settings: MonitorSettings, alarm: Record) -> None:
+        holder = await self._held_by(alarm.scope)
+        now = self._house.clock()
+        if holder is not None:
+            async with self._house.db.write() as conn:
+                await alarms.attach(conn, alarm, holder, due_at=None)
+                await self._line(conn, settings, holder, "trigger", alarm.summary, now)
+            return
+        scope = tuple(ScopeEntry(kind=e["kind"], id=e["id"], effect=Effect.OUTAGE) for e in alarm.scope)
+        declaration = Declaration(
+            title=alarm.summary or f"{settings.name}: {alarm.dedup_key}",
+            scope=scope,
+            severity=Severity.MAJOR,
+            started_at=alarm.since_at,
+            release=False,
+        )
+        held = None if scope else Brake.NO_SCOPE.value
+        told = await self._operations.declare(
+            declaration, actor=_actor(settings), monitor=settings.name, held_because=held
+        )
+        waits = settings.action == "declare" and scope
+        due_at = alarm.since_at + self._house.stretch(settings.hold_down) if waits else None
+        async with self._house.db.write() as conn:
+            await alarms.attach(conn, alarm, told.outage_id, due_at=due_at)
+        if due_at is not None and due_at <= now:
+            await self._release(settings, await self._fresh(alarm))
+
+    async def _release(self, settings: MonitorSettings, alarm: Record) -> None:
+        """The hold-down is over: customers are told, unless the monitor's outages together would reach too many."""
+        async with self._house.db.write() as conn:
+            await alarms.settle(conn, alarm)
+            row = await outages.get(conn, alarm.outage_id)
+        if row is None or row.status != OutageStatus.DRAFT.value or row.held_because:
+            return
+        touched = await self._touched_with(settings, row)
+        brake: str | None = None
+        if settings.max_customers and touched > settings.max_customers:
+            brake = Brake.MAX_CUSTOMERS.value
+        if brake is None:
+            brake = await self._operations.brake_for_draft(row, _actor(settings))
+        if brake is not None:
+            async with self._house.db.write() as conn:
+                await outages.change(conn, row.id, held_because=brake)
+                await outages.record(
+                    conn,
+                    at=self._house.clock(),
+                    what=Happened.HELD_BACK,
+                    actor=_actor(settings),
+                    outage_id=row.id,
+                    why=brake,
+                )
+            self._house.changes.notify()
+            return
+        await self._operations.release(row.id, actor=_actor(settings))
+
+    async def _touched_with(self, settings: MonitorSettings, row: Record) -> int:
+        """Customers that the monitor's open outages and this draft touch together."""
+        async with self._house.db.read() as conn:
+            customers = await alarms.customers_of_monitor(conn, settings.name)
+        return len(customers | await self._operations.customers_of_draft(row))
+
+    async def _held_by(self, scope: Sequence[Mapping[str, str]]) -> str | None:
+        """The open outage or draft that already holds all of this down, the first one."""
+        if not scope:
+            return None
+        async with self._house.db.read() as conn:
+            drafts = await alarms.drafts(conn)
+            extents = {row.id: await self._reckoner.extent(conn, row.scope, row.restored) for row in drafts}
+        world = await self._reckoner.world()
+        for outage_id, extent in {**world.extents, **extents}.items():
+            if await self._reckoner.holds_down(world.network, extent, scope):
+                return str(outage_id)
+        return None
+
+    # --- cleared ---
+
+    async def _cleared(self, settings: MonitorSettings, alarm: Record) -> None:
+        now = self._house.clock()
+        async with self._house.db.write() as conn:
+            await alarms.settle(conn, alarm)
+            row = await outages.get(conn, alarm.outage_id) if alarm.outage_id else None
+            if row is None:
+                return
+            await self._line(conn, settings, row.id, "resolve", alarm.summary, now)
+            others = await alarms.firing_on(conn, row.id)
+        if others:
+            return
+        if row.status == OutageStatus.DRAFT.value and row.monitor == settings.name:
+            ending = Ending(reason=RetractReason.FALSE_ALARM)
+            await self._operations.retract(row.id, ending, actor=_actor(settings))
+            return
+        if OutageStatus(row.status) not in OPEN or row.monitor != settings.name:
+            return
+        match settings.on_clear:
+            case "note":
+                return
+            case "draft":
+                await self._operations.propose_end(row.id, Ending(), actor=_actor(settings))
+            case "resolve":
+                await self._operations.resolve(row.id, Ending(resolved_at=alarm.changed_at), actor=_actor(settings))
+
+    # --- small things ---
+
+    async def _fresh(self, alarm: Record) -> Record:
+        async with self._house.db.read() as conn:
+            return await alarms.get(conn, alarm.monitor, alarm.dedup_key)
+
+    async def _scope(self, conn: Connection, event: Event) -> list[dict[str, str]]:
+        """What the event names and the inventory knows."""
+        found: list[dict[str, str]] = []
+        for kind, names in event.hints.items():
+            known = await inventory.exists(conn, kind, names)
+            found += [{"kind": kind, "id": name, "effect": "outage"} for name in names if name in known]
+        return found
+
+    async def _line(
+        self, conn: Connection, settings: MonitorSettings, outage_id: str, why: str, text: str, now: datetime
+    ) -> None:
+        await outages.record(
+            conn, at=now, what=Happened.MONITOR, actor=_actor(settings), outage_id=outage_id, why=why, text=text
+        )
+
+
+def _actor(settings: MonitorSettings) -> Actor:
+    return Actor(kind=ActorKind.MONITOR, name=settings.name, role=Role.OPERATOR)
+
+
+def _older(event: Event, alarm: Record | None) -> bool:
+    """A trigger that is late: it began no later than what is over by now (delivered out of order, or replayed)."""
+    return alarm is not None and event.occurred_at is not None and bool(event.occurred_at <= alarm.since_at)

@@ -1,0 +1,152 @@
+"""What comes back later: the provider's receipts, and people who opt out or in again."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from outagecast.domain.delivery import DeliveryState, Receipt, ReceiptState
+from outagecast.domain.message import ChannelName
+from outagecast.domain.outage import Actor, ActorKind, Role
+from outagecast.domain.suppression import EndReason, SuppressReason
+from outagecast.domain.timeline import Happened
+from outagecast.engine.house import House
+from outagecast.storage import deliveries, outages
+from outagecast.storage.batches import Record
+from outagecast.storage.engine import Connection
+
+S = DeliveryState
+FINAL = frozenset({ReceiptState.DELIVERED.value, ReceiptState.UNDELIVERED.value})
+_PROVIDER = Actor(kind=ActorKind.PROVIDER, name="twilio", role=Role.VIEWER)
+
+
+class Receipts:
+    """States only rise; an unknown message changes nothing and is counted (I10)."""
+
+    def __init__(self, house: House, on_failure: Callable[[str, str], None] = lambda outage_id, code: None) -> None:
+        self._house = house
+        self._on_failure = on_failure
+        self.unknown = 0
+        """Receipts that named nothing of ours since the start."""
+
+    async def record(self, receipt: Receipt) -> bool:
+        """Take in one receipt; False if it names no attempt of ours."""
+        now = self._house.clock()
+        async with self._house.db.write() as conn:
+            row = await deliveries.by_attempt(conn, receipt.key, receipt.provider_id)
+            if row is None:
+                self.unknown += 1
+                return False
+            if row.attempt_receipt in FINAL:
+                return True
+            await deliveries.note_receipt(
+                conn,
+                row.attempt_key,
+                receipt=receipt.state.value,
+                code=receipt.code,
+                provider_id=receipt.provider_id,
+                now=now,
+            )
+            await self._raise(conn, row, receipt, now)
+            if receipt.suppress_as and row.address_id is not None:
+                reason = SuppressReason(receipt.suppress_as).value
+                await deliveries.suppress_address(conn, row.address_id, reason, receipt.code, now)
+        if receipt.state is ReceiptState.UNDELIVERED:
+            self._on_failure(row.outage_id, receipt.code)
+        self._house.changes.notify()
+        return True
+
+    async def apply_early(self) -> int:
+        """Receipts that came before our own commit of the acceptance; how many rows they raised."""
+        async with self._house.db.read() as conn:
+            early = await deliveries.early_receipts(conn)
+        if not early:
+            return 0
+        async with self._house.db.write() as conn:
+            for row in early:
+                await self._end(conn, row.id, S.ACCEPTED, ReceiptState(row.receipt), row.receipt_code, row.receipt_at)
+        self._house.changes.notify()
+        return len(early)
+
+    async def stop(self, phone: str, word: str, source: str) -> bool:
+        """A phone answered STOP or START ("stop", "start"); False if we know no such phone."""
+        async with self._house.db.write() as conn:
+            address = await deliveries.address_of(conn, ChannelName.SMS, phone)
+            if address is None:
+                return False
+            await self._switch(conn, address.id, leaving=word == "stop", source=source, phone=True)
+        self._house.changes.notify()
+        return True
+
+    async def unsubscribe(self, address_id: int, source: str) -> None:
+        """Nothing more to this address (RFC 8058, or its own page)."""
+        async with self._house.db.write() as conn:
+            await self._switch(conn, address_id, leaving=True, source=source, phone=False)
+        self._house.changes.notify()
+
+    async def rejoin(self, address_id: int, source: str) -> None:
+        """The address wants to hear from us again."""
+        async with self._house.db.write() as conn:
+            await self._switch(conn, address_id, leaving=False, source=source, phone=False)
+        self._house.changes.notify()
+
+    async def _switch(self, conn: Connection, address_id: int, *, leaving: bool, source: str, phone: bool) -> None:
+        now = self._house.clock()
+        if leaving:
+            changed = await deliveries.suppress_address(
+                conn, address_id, SuppressReason.OPTED_OUT.value, source, now
+            )
+        else:
+            changed = await deliveries.unsuppress_address(conn, address_id, [SuppressReason.OPTED_OUT.value])
+        if changed:
+            await outages.record(
+                conn,
+                at=now,
+                what=Happened.SUPPRESSED if leaving else Happened.UNSUPPRESSED,
+                actor=Actor(kind=ActorKind.CUSTOMER, name=f"address {address_id}", role=Role.VIEWER),
+                why=source,
+                data={"address": address_id, "phone": phone},
+            )
+
+    async def _raise(self, conn: Connection, row: Record, receipt: Receipt, now: datetime) -> None:
+        state = S(row.state)
+        if state is S.PLANNED and row.ambiguous:
+            # The one retry was already planned when the first attempt proved to have arrived: it must not leave again.
+            for expect, to in ((S.PLANNED, S.LEASED), (S.LEASED, S.TRANSMITTING), (S.TRANSMITTING, S.ACCEPTED)):
+                if not await deliveries.move(conn, row.id, expect, to, fence=row.fence + 1, transmitting_at=now):
+                    return
+            state = S.ACCEPTED
+            await self._reconciled(conn, row, now)
+        if state is S.AMBIGUOUS:
+            if receipt.state is ReceiptState.ACCEPTED:
+                moved = await deliveries.move(conn, row.id, S.AMBIGUOUS, S.ACCEPTED, fence=row.fence + 1, ended_at=now)
+                if moved:
+                    await self._reconciled(conn, row, now)
+                return
+            await self._reconciled(conn, row, now)
+            await self._end(conn, row.id, S.AMBIGUOUS, receipt.state, receipt.code, now)
+        elif state is S.ACCEPTED and receipt.state is not ReceiptState.ACCEPTED:
+            await self._end(conn, row.id, S.ACCEPTED, receipt.state, receipt.code, now)
+
+    async def _end(
+        self, conn: Connection, delivery_id: int, expect: S, receipt: ReceiptState, code: str, now: datetime
+    ) -> None:
+        delivered = receipt is ReceiptState.DELIVERED
+        await deliveries.move(
+            conn,
+            delivery_id,
+            expect,
+            S.DELIVERED if delivered else S.UNDELIVERED,
+            reason=None if delivered else EndReason.UNDELIVERED.value,
+            code=code or None,
+            ended_at=now,
+        )
+
+    async def _reconciled(self, conn: Connection, row: Record, now: datetime) -> None:
+        await outages.record(
+            conn,
+            at=now,
+            what=Happened.RECONCILED,
+            actor=_PROVIDER,
+            outage_id=row.outage_id,
+            revision=row.revision,
+            data={"delivery": row.id, "attempt": row.attempt_key},
+        )

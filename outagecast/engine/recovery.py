@@ -1,0 +1,178 @@
+"""Rows whose fate is unknown: found after a crash or a lapse, asked about where the provider can tell, tried once more at the most."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from outagecast.channels.base import Reconciler, RouteDown
+from outagecast.domain.delivery import DeliveryState
+from outagecast.domain.message import ChannelName, SmsMessage
+from outagecast.domain.notices import END_KINDS
+from outagecast.domain.outage import OPEN, OutageStatus
+from outagecast.domain.timeline import Happened
+from outagecast.engine.alerts import DAEMON
+from outagecast.engine.house import House
+from outagecast.engine.receipts import Receipts
+from outagecast.engine.words import WordSmith
+from outagecast.storage import deliveries, outages
+from outagecast.storage.batches import Record
+
+log = structlog.get_logger(__name__)
+S = DeliveryState
+CRASHED = "crash"
+LAPSED = "lease_ran_out"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """An attempt to look for in the provider's list."""
+
+    key: str
+    to: str
+    body: str
+    started_at: datetime
+
+
+class Recovery:
+    def __init__(
+        self,
+        house: House,
+        receipts: Receipts,
+        words: WordSmith,
+        reconcilers: Mapping[ChannelName, Reconciler],
+        *,
+        owner: str,
+    ) -> None:
+        self._house = house
+        self._receipts = receipts
+        self._words = words
+        self._reconcilers = reconcilers
+        self._owner = owner
+        self._asked: dict[str, int] = {}
+
+    async def at_start(self) -> None:
+        """Nobody else sends on this database: what others leased is free, what they were writing is unknown."""
+        await self._take_over(all_others=True, why=CRASHED)
+
+    async def look(self) -> None:
+        """Once in a while: leases that ran out, and what is to be done about rows nobody knows of."""
+        await self._take_over(all_others=False, why=LAPSED)
+        await self._reconcile()
+        await self._retry()
+
+    async def heartbeat(self) -> None:
+        """Keep our leases while we live."""
+        async with self._house.db.write() as conn:
+            until = self._house.clock() + self._house.stretch(self._house.delivery.lease)
+            await deliveries.renew(conn, self._owner, until)
+
+    async def _take_over(self, *, all_others: bool, why: str) -> None:
+        now = self._house.clock()
+        async with self._house.db.write() as conn:
+            freed = await deliveries.release_leases(conn, now=now, alive=self._owner, all_others=all_others)
+            orphans = await deliveries.orphans(conn, now=now, alive=self._owner, all_others=all_others)
+            if orphans:
+                await deliveries.make_ambiguous(conn, orphans, now, why, "nobody knows whether it was taken")
+                await outages.record_many(conn, [_line(row, now, why) for row in orphans])
+        if freed or orphans:
+            log.warning("recovered", leases=freed, ambiguous=len(orphans), why=why)
+            self._house.changes.notify()
+
+    async def _reconcile(self) -> None:
+        """Ask the provider about ambiguous rows, at the set times after they became so."""
+        now = self._house.clock()
+        due: dict[ChannelName, list[tuple[Record, int]]] = {}
+        async with self._house.db.read() as conn:
+            rows = await deliveries.ambiguous_ones(conn)
+            for row in rows:
+                channel = ChannelName(row.channel)
+                step = self._asked.get(row.attempt_key, 0)
+                times = self._house.delivery.reconcile_after
+                if channel not in self._reconcilers or step >= len(times):
+                    continue
+                if row.transmitting_at + self._house.stretch(times[step]) <= now:
+                    due.setdefault(channel, []).append((row, step))
+            facts = {
+                (row.outage_id, row.revision): await deliveries.revision_facts(conn, row.outage_id, row.revision)
+                for found in due.values()
+                for row, _ in found
+            }
+        for channel, found in due.items():
+            await self._ask(channel, found, facts)
+
+    async def _ask(
+        self, channel: ChannelName, found: list[tuple[Record, int]], facts: Mapping[tuple[str, int], Any]
+    ) -> None:
+        attempts = []
+        for row, _ in found:
+            message = self._words.message(row, facts[row.outage_id, row.revision] or {}, row.attempt_key)
+            assert isinstance(message, SmsMessage)
+            attempts.append(Asked(key=row.attempt_key, to=row.to, body=message.body, started_at=row.attempt_at))
+        try:
+            receipts = await self._reconcilers[channel].find(attempts)
+        except RouteDown as down:
+            log.warning("reconcile_later", channel=channel.value, code=down.outcome.code)
+            return
+        for row, step in found:
+            self._asked[row.attempt_key] = step + 1
+        for receipt in receipts.values():
+            await self._receipts.record(receipt)
+
+    async def _retry(self) -> None:
+        """The one retry: after the provider was asked, after `ambiguous_retry_after`, and only if the words still hold."""
+        if self._house.delivery.on_ambiguous == "hold":
+            return
+        now = self._house.clock()
+        wait = self._house.stretch(self._house.delivery.ambiguous_retry_after)
+        async with self._house.db.write() as conn:
+            for row in await deliveries.ambiguous_ones(conn):
+                if row.ambiguous > 1 or row.transmitting_at + wait > now or not self._was_asked(row):
+                    continue
+                if not await self._still_holds(conn, row, now):
+                    continue
+                if await deliveries.settle_ambiguous(
+                    conn, row.id, row.fence, S.PLANNED, due_at=now, transmitting_at=None
+                ):
+                    await outages.record(
+                        conn,
+                        at=now,
+                        what=Happened.RETRIED,
+                        actor=DAEMON,
+                        outage_id=row.outage_id,
+                        revision=row.revision,
+                        why="ambiguous",
+                        data={"delivery": row.id, "attempt": row.attempt_key},
+                    )
+
+    def _was_asked(self, row: Record) -> bool:
+        if ChannelName(row.channel) not in self._reconcilers:
+            return True
+        return self._asked.get(row.attempt_key, 0) >= len(self._house.delivery.reconcile_after)
+
+    async def _still_holds(self, conn: Any, row: Record, now: datetime) -> bool:
+        if row.expires_at is not None and row.expires_at <= now:
+            return False
+        if await deliveries.spoken_since(conn, row):
+            return False
+        outage = await outages.get(conn, row.outage_id)
+        ended = outage is None or OutageStatus(outage.status) not in OPEN
+        return not ended or row.kind in _END_WORDS or row.audience == "staff"
+
+
+def _line(row: Record, now: datetime, why: str) -> dict[str, Any]:
+    return {
+        "at": now,
+        "what": Happened.AMBIGUOUS.value,
+        "outage_id": row.outage_id,
+        "revision": row.revision,
+        "why": why,
+        "actor_kind": DAEMON.kind.value,
+        "actor": DAEMON.name,
+        "data": {"delivery": row.id},
+    }
+
+
+_END_WORDS = frozenset(kind.value for kind in END_KINDS)

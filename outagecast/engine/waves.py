@@ -1,0 +1,136 @@
+"""A revision with more addresses than one transaction should hold: planned in chunks, each its own transaction (rules, "Sizes")."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from outagecast.domain.facts import from_micros, to_micros
+from outagecast.domain.notices import Speaking
+from outagecast.domain.outage import END_VERBS, Verb
+from outagecast.domain.suppression import EndReason
+from outagecast.engine.house import House
+from outagecast.engine.planner import OtherVoice, Planner, Said, Speech
+from outagecast.storage import outages, planning
+from outagecast.storage import waves as rows
+from outagecast.storage.engine import Connection
+
+LIMIT = 20_000
+CHUNK = 2_000
+"""Addresses a transaction: about a quarter of a second of the writer's time."""
+
+
+class Waves:
+    def __init__(self, house: House, planner: Planner, *, limit: int = LIMIT, chunk: int = CHUNK) -> None:
+        self._house = house
+        self._planner = planner
+        self.limit = limit
+        self._chunk = chunk
+
+    async def begin(self, conn: Connection, speech: Speech, targets: Sequence[int], now: datetime) -> None:
+        """Note the wave and its addresses in the verb's own transaction; the first chunk follows at once after it."""
+        context = _freeze(speech)
+        await rows.begin(conn, speech.speaking.outage_id, speech.revision, context, targets, now)
+
+    async def advance(self) -> int:
+        """Plan the next chunk of every open wave; how many addresses were planned. Zero: nothing is left to do."""
+        async with self._house.db.read() as conn:
+            open_waves = await rows.open_ones(conn)
+        done = 0
+        for wave in open_waves:
+            done += await self._advance(wave.id)
+            await asyncio.sleep(0)
+        return done
+
+    async def _advance(self, wave_id: int) -> int:
+        now = self._house.clock()
+        async with self._house.db.write() as conn:
+            wave = await rows.get(conn, wave_id)
+            if wave is None or wave.done_at is not None:
+                return 0
+            part = await rows.next_addresses(conn, wave_id, wave.cursor, self._chunk)
+            speech = _thaw(wave.context)
+            said = Said(voices=dict(wave.context["voices"]))
+            await self._planner.speak(conn, speech, part, said, now)
+            await outages.add_told(conn, wave.outage_id, wave.revision, len(said.newly_told))
+            if not part and speech.speaking.verb in END_VERBS:
+                await planning.supersede(
+                    conn,
+                    wave.outage_id,
+                    speech.episode,
+                    reason=EndReason.OUTAGE_ENDED.value,
+                    now=now,
+                    before=speech.revision,
+                )
+            context = wave.context | {"voices": said.voices}
+            await rows.advance(conn, wave_id, part[-1] if part else wave.cursor, context, None if part else now)
+        self._house.changes.notify()
+        return len(part)
+
+
+def _freeze(speech: Speech) -> dict[str, Any]:
+    s = speech.speaking
+    return {
+        "outage_id": s.outage_id,
+        "verb": s.verb.value,
+        "at": to_micros(s.at),
+        "to_all": s.to_all,
+        "never": s.never,
+        "back_at": to_micros(s.back_at),
+        "combine_late": s.combine_late,
+        "etas": {o: _micros(eta) for o, eta in s.etas.items()},
+        "eta_passed": s.eta_passed,
+        "episode": speech.episode,
+        "revision": speech.revision,
+        "severity": speech.severity,
+        "promise": _micros(speech.promise),
+        "slow": speech.slow,
+        "carried": speech.carried,
+        "others": {
+            o: {"episode": v.episode, "severity": v.severity, "eta": _micros(v.eta), "promise": _micros(v.promise)}
+            for o, v in speech.others.items()
+        },
+        "voices": {},
+    }
+
+
+def _thaw(c: dict[str, Any]) -> Speech:
+    speaking = Speaking(
+        outage_id=c["outage_id"],
+        verb=Verb(c["verb"]),
+        at=from_micros(c["at"]),
+        to_all=c["to_all"],
+        never=c["never"],
+        back_at=from_micros(c["back_at"]),
+        combine_late=c["combine_late"],
+        etas={o: _time(eta) for o, eta in c["etas"].items()},
+        eta_passed=c["eta_passed"],
+    )
+    others = {
+        o: OtherVoice(
+            outage_id=o,
+            episode=v["episode"],
+            severity=v["severity"],
+            eta=_time(v["eta"]),
+            promise=_time(v["promise"]),
+        )
+        for o, v in c["others"].items()
+    }
+    return Speech(
+        speaking=speaking,
+        episode=c["episode"],
+        revision=c["revision"],
+        severity=c["severity"],
+        promise=_time(c["promise"]),
+        slow=c["slow"],
+        carried=c["carried"],
+        others=others,
+    )
+
+
+def _micros(at: datetime | None) -> int | None:
+    return None if at is None else to_micros(at)
+
+
+def _time(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)

@@ -1,0 +1,178 @@
+"""What is staged against what is stored: the difference, and making it so, all of it set-based.
+
+`op` of a staged row: 0 new, 1 changed, 2 unchanged.
+"""
+
+from collections.abc import Collection
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from outagecast.domain.imports import Difference
+from outagecast.domain.inventory import COLUMNS, STATUS, Column, InventoryKind, Keeping, Value, keys
+
+APPLY_ROWS = 20_000
+"""Rows for one statement: what SQLite sets aside while a statement reads and writes one table is bounded by this."""
+_SHARED = {Keeping.EMAIL: "email", Keeping.PHONE: "sms"}
+
+
+async def compare(conn: AsyncConnection, kinds: Collection[InventoryKind], *, revive: bool) -> None:
+    """Mark every staged row with what becomes of it. `revive`: a row that has ended and is named again is active."""
+    for kind in kinds:
+        conditions = [_differs(column) for column in COLUMNS[kind]]
+        conditions.append(f"{_status(kind, revive)} IS NOT t.status")
+        if kind is not InventoryKind.SUBSCRIPTIONS:
+            conditions.append(_ATTRIBUTES_DIFFER)
+        await conn.exec_driver_sql(
+            f"UPDATE staged_{kind} AS s SET op = CASE WHEN {' OR '.join(conditions)} THEN 1 ELSE 2 END "
+            f"FROM {kind} AS t WHERE {_same(kind)}"
+        )
+
+
+async def difference(conn: AsyncConnection, kind: InventoryKind, *, complete: bool, revive: bool) -> Difference:
+    """The counts for one kind, after `compare`."""
+    rows = await conn.exec_driver_sql(f"SELECT op, count(*) AS n FROM staged_{kind} GROUP BY op")
+    ops: dict[int, int] = {row["op"]: row["n"] for row in rows.mappings()}
+    before = await conn.exec_driver_sql(f"SELECT count(*) FROM {kind} WHERE status <> 'ended'")
+    ended = await conn.exec_driver_sql(f"SELECT count(*) FROM {kind} AS t WHERE {_gone(kind)}") if complete else None
+    return Difference(
+        new=ops.get(0, 0),
+        changed=ops.get(1, 0),
+        unchanged=ops.get(2, 0),
+        ended=int(ended.scalar_one()) if ended else 0,
+        still_ended=0 if revive else await _still_ended(conn, kind),
+        before=int(before.scalar_one()),
+    )
+
+
+async def apply(
+    conn: AsyncConnection, kinds: Collection[InventoryKind], *, complete: Collection[InventoryKind], revive: bool
+) -> None:
+    """Make the stored rows what the staged ones say. The caller's transaction holds it all; no row is ever deleted."""
+    await conn.exec_driver_sql("INSERT OR IGNORE INTO needs (text) SELECT text FROM staged_needs")
+    for name, channel in (("email", "email"), ("phone", "sms")):
+        await conn.exec_driver_sql(
+            "INSERT OR IGNORE INTO addresses (channel, value) "
+            f"SELECT '{channel}', {name} FROM staged_contacts WHERE op < 2 AND {name} <> ''"
+        )
+    for kind in sorted(kinds, key=list(InventoryKind).index):
+        await _upsert(conn, kind, revive)
+    for kind in complete:
+        await conn.exec_driver_sql(f"UPDATE {kind} AS t SET status = 'ended' WHERE {_gone(kind)}")
+
+
+async def unreachable(conn: AsyncConnection, *, complete: Collection[InventoryKind]) -> tuple[int, int]:
+    """(contacts without any address, customers none of whose contacts has one) as they will be once applied.
+
+    Only what has not ended counts; customers whom their parent hears for are left out.
+    """
+    contacts, customers = InventoryKind.CONTACTS, InventoryKind.CUSTOMERS
+    kept_contact = "0" if contacts in complete else "t.status <> 'ended'"
+    kept_customer = "0" if customers in complete else "t.status <> 'ended'"
+    row = await conn.exec_driver_sql(
+        f"""
+        WITH reach AS (
+            SELECT {_value("customer_id", "s", "t")} AS customer_id,
+                   coalesce(s.email, t.email_id, '') <> '' OR coalesce(s.phone, t.phone_id, '') <> '' AS has
+              FROM staged_contacts s LEFT JOIN contacts t ON t.id = s.id
+             WHERE coalesce(s.status, t.status, 'active') <> 'ended'
+            UNION ALL
+            SELECT t.customer_id, t.email_id IS NOT NULL OR t.phone_id IS NOT NULL FROM contacts t
+             WHERE {kept_contact} AND NOT EXISTS (SELECT 1 FROM staged_contacts s WHERE s.id = t.id)
+        ), heard AS (
+            SELECT {_value("id", "s", "t")} AS id, coalesce(s.told_via, t.told_via, 'self') AS told_via
+              FROM staged_customers s LEFT JOIN customers t ON t.id = s.id
+             WHERE coalesce(s.status, t.status, 'active') <> 'ended'
+            UNION ALL
+            SELECT t.id, t.told_via FROM customers t
+             WHERE {kept_customer} AND NOT EXISTS (SELECT 1 FROM staged_customers s WHERE s.id = t.id)
+        )
+        SELECT (SELECT count(*) FROM reach WHERE NOT has AND customer_id IN (SELECT id FROM heard)) AS contacts,
+               (SELECT count(*) FROM heard WHERE told_via <> 'parent'
+                                             AND id NOT IN (SELECT customer_id FROM reach WHERE has)) AS customers
+        """
+    )
+    counts = row.mappings().one()
+    return counts["contacts"], counts["customers"]
+
+
+_ATTRIBUTES = "nullif(json_patch(coalesce(nullif(t.attributes, 'null'), '{}'), s.attributes), '{}')"
+_ATTRIBUTES_DIFFER = f"(s.attributes IS NOT NULL AND {_ATTRIBUTES} IS NOT nullif(t.attributes, 'null'))"
+
+
+def _same(kind: InventoryKind) -> str:
+    return " AND ".join(f"t.{key} = s.{key}" for key in keys(kind))
+
+
+def _gone(kind: InventoryKind) -> str:
+    return f"t.status <> 'ended' AND NOT EXISTS (SELECT 1 FROM staged_{kind} AS s WHERE {_same(kind)})"
+
+
+async def _still_ended(conn: AsyncConnection, kind: InventoryKind) -> int:
+    if STATUS not in COLUMNS[kind]:
+        return 0
+    found = await conn.exec_driver_sql(
+        f"SELECT count(*) FROM staged_{kind} AS s JOIN {kind} AS t ON {_same(kind)} "
+        "WHERE s.status IS NULL AND t.status = 'ended'"
+    )
+    return int(found.scalar_one())
+
+
+async def _upsert(conn: AsyncConnection, kind: InventoryKind, revive: bool) -> None:
+    stored = [(column.stored, _stored(column)) for column in COLUMNS[kind] if column is not STATUS]
+    stored.append(("status", _status(kind, revive)))
+    if kind is not InventoryKind.SUBSCRIPTIONS:
+        stored.append(("attributes", f"CASE WHEN s.attributes IS NULL THEN t.attributes ELSE {_ATTRIBUTES} END"))
+    key = keys(kind)
+    changing = [name for name, _ in stored if name not in key]
+    now, then = (", ".join(f"{table}.{name}" for name in changing) for table in ("excluded", kind))
+    sql = (
+        f"INSERT INTO {kind} ({', '.join(name for name, _ in stored)}) SELECT {', '.join(v for _, v in stored)} "
+        f"FROM staged_{kind} AS s LEFT JOIN {kind} AS t ON {_same(kind)} WHERE s.rowid BETWEEN ? AND ? AND s.op < 2 "
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in changing)} "
+        f"WHERE ({then}) IS NOT ({now})"
+    )
+    last = (await conn.exec_driver_sql(f"SELECT coalesce(max(rowid), 0) FROM staged_{kind}")).scalar_one()
+    for first in range(1, int(last) + 1, APPLY_ROWS):
+        await conn.exec_driver_sql(sql, (first, first + APPLY_ROWS - 1))
+
+
+def _stored(column: Column) -> str:
+    """What a staged row makes of a column, over the stored row `t` if there is one."""
+    name, stored = column.name, column.stored
+    match column.keeping:
+        case Keeping.TEXT | Keeping.NUMBER:
+            return _value(name, "s", "t", stored, column.default)
+        case Keeping.OPTIONAL:
+            return f"nullif({_value(name, 's', 't', stored)}, '')"
+        case Keeping.NEED:
+            found = f"(SELECT id FROM needs WHERE text = s.{name})"
+        case Keeping.EMAIL | Keeping.PHONE:
+            channel = _SHARED[column.keeping]
+            found = f"(SELECT id FROM addresses WHERE channel = '{channel}' AND value = s.{name})"
+    return f"CASE WHEN s.{name} IS NULL THEN t.{stored} ELSE {found} END"
+
+
+def _differs(column: Column) -> str:
+    name, stored = column.name, column.stored
+    match column.keeping:
+        case Keeping.TEXT | Keeping.NUMBER | Keeping.OPTIONAL:
+            if column is STATUS:
+                return "0"
+            return f"(s.{name} IS NOT NULL AND {_stored(column)} IS NOT t.{stored})"
+        case Keeping.NEED:
+            found = f"(SELECT text FROM needs WHERE id = t.{stored})"
+        case Keeping.EMAIL | Keeping.PHONE:
+            found = f"(SELECT value FROM addresses WHERE id = t.{stored})"
+    return f"(s.{name} IS NOT NULL AND s.{name} IS NOT coalesce({found}, ''))"
+
+
+def _status(kind: InventoryKind, revive: bool) -> str:
+    """Kinds whose files have no status are active whenever they are named; the others as they are unless revived."""
+    again = revive or STATUS not in COLUMNS[kind]
+    kept = "CASE WHEN t.status <> 'ended' THEN t.status END" if again else "t.status"
+    return f"coalesce(s.status, {kept}, 'active')"
+
+
+def _value(name: str, new: str, old: str, stored: str = "", default: Value = "") -> str:
+    text = f"'{default}'" if isinstance(default, str) else str(default)
+    return f"coalesce({new}.{name}, {old}.{stored or name}, {text})"

@@ -1,0 +1,502 @@
+"""The outbox: claim under a lease with a fence, mark, finish. Every change of state is guarded by the state before it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, func, insert, or_, select, tuple_, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from outagecast.domain.delivery import TRANSITIONS, DeliveryState
+from outagecast.domain.message import ChannelName
+from outagecast.domain.notices import END_KINDS
+from outagecast.domain.suppression import EndReason
+from outagecast.domain.timeline import Happened
+from outagecast.storage.batches import Record, chunks
+from outagecast.storage.outages import OPEN_WORDS
+from outagecast.storage.tables import addresses, attempts, deliveries, meta, outages, revisions, timeline
+
+S = DeliveryState
+END_WORDS = tuple(kind.value for kind in END_KINDS)
+IN_FLIGHT = (S.LEASED.value, S.TRANSMITTING.value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """One row under our lease. `fence` is the number that every later change must carry."""
+
+    id: int
+    fence: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """A row that is about to be written to the wire: its fence, and the key of the attempt that begins."""
+
+    id: int
+    fence: int
+    key: str
+    number: int
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finish:
+    """What became of an attempt; `due_at` is set where the row goes back to PLANNED."""
+
+    id: int
+    fence: int
+    key: str
+    state: DeliveryState
+    at: datetime
+    outcome: str
+    code: str
+    detail: str
+    provider_id: str | None = None
+    reason: str | None = None
+    due_at: datetime | None = None
+
+
+def _may_go(now: datetime) -> list[ColumnElement[bool]]:
+    """Whether a row may start towards the wire: nothing holds its outage, and only the end starts after the end."""
+    outage = select(outages.c.id).where(
+        outages.c.id == deliveries.c.outage_id,
+        outages.c.hold_reason.is_(None),
+        outages.c.pending_until.is_(None),
+        or_(outages.c.status.in_(OPEN_WORDS), deliveries.c.kind.in_(END_WORDS), deliveries.c.audience == "staff"),
+    )
+    staff = deliveries.c.audience == "staff"
+    stopped = select(meta.c.key).where(meta.c.key.in_(("paused", "restored")))
+    return [
+        or_(deliveries.c.expires_at.is_(None), deliveries.c.expires_at > now),
+        or_(staff, outage.exists()),
+        or_(staff, ~stopped.exists()),
+    ]
+
+
+def _address_is_clean() -> ColumnElement[bool]:
+    bad = select(addresses.c.id).where(addresses.c.id == deliveries.c.address_id, addresses.c.suppressed.is_not(None))
+    return ~bad.exists()
+
+
+async def claim(
+    conn: AsyncConnection, *, channel: ChannelName, owner: str, now: datetime, until: datetime, count: int
+) -> Sequence[Record]:
+    """Lease up to `count` due rows of a channel, the most needed and oldest first.
+
+    A row waits while another of the same outage is on its way to the same address, so that nothing overtakes (I8).
+    """
+    other = deliveries.alias("other")
+    busy = select(other.c.id).where(
+        other.c.address_id == deliveries.c.address_id,
+        other.c.outage_id == deliveries.c.outage_id,
+        other.c.id != deliveries.c.id,
+        other.c.state.in_(IN_FLIGHT),
+    )
+    due = (
+        select(deliveries.c.id)
+        .where(
+            deliveries.c.state == S.PLANNED.value,
+            deliveries.c.channel == channel.value,
+            deliveries.c.due_at <= now,
+            *_may_go(now),
+            ~busy.exists(),
+        )
+        .order_by(deliveries.c.rank, deliveries.c.due_at, deliveries.c.id)
+        .limit(count)
+    )
+    statement = (
+        update(deliveries)
+        .where(deliveries.c.id.in_(due), deliveries.c.state == S.PLANNED.value)
+        .values(state=S.LEASED.value, lease_owner=owner, lease_until=until, fence=deliveries.c.fence + 1)
+        .returning(deliveries)
+    )
+    rows = (await conn.execute(statement)).all()
+    return sorted(rows, key=lambda row: (row.rank, row.due_at, row.id))
+
+
+async def mark(conn: AsyncConnection, marks: Sequence[Mark], now: datetime) -> set[int]:
+    """Durably note that these rows are about to be written; the ids that may be. The others were superseded, suppressed
+    or held since they were claimed, or the lease is another's by now."""
+    if not marks:
+        return set()
+    pairs = [(m.id, m.fence) for m in marks]
+    statement = (
+        update(deliveries)
+        .where(
+            tuple_(deliveries.c.id, deliveries.c.fence).in_(pairs),
+            deliveries.c.state == S.LEASED.value,
+            *_may_go(now),
+            _address_is_clean(),
+        )
+        .values(state=S.TRANSMITTING.value, transmitting_at=now, attempt=deliveries.c.attempt + 1)
+        .returning(deliveries.c.id)
+    )
+    allowed = {row.id for row in await conn.execute(statement)}
+    rows = [
+        {"key": m.key, "delivery_id": m.id, "number": m.number, "started_at": m.at} for m in marks if m.id in allowed
+    ]
+    if rows:
+        await conn.execute(insert(attempts), rows)
+    return allowed
+
+
+_FINISH = (
+    update(deliveries)
+    .where(
+        deliveries.c.id == bindparam("b_id"),
+        deliveries.c.fence == bindparam("b_fence"),
+        deliveries.c.state == S.TRANSMITTING.value,
+    )
+    .values(
+        state=bindparam("b_state"),
+        reason=bindparam("b_reason"),
+        code=bindparam("b_code"),
+        detail=bindparam("b_detail"),
+        provider_id=func.coalesce(bindparam("b_provider"), deliveries.c.provider_id),
+        due_at=func.coalesce(bindparam("b_due", type_=deliveries.c.due_at.type), deliveries.c.due_at),
+        transmitting_at=bindparam("b_transmitting", type_=deliveries.c.transmitting_at.type),
+        ended_at=bindparam("b_ended", type_=deliveries.c.ended_at.type),
+        ambiguous=deliveries.c.ambiguous + bindparam("b_ambiguous"),
+        lease_owner=None,
+        lease_until=None,
+    )
+)
+_END_ATTEMPT = (
+    update(attempts)
+    .where(attempts.c.key == bindparam("b_key"))
+    .values(
+        ended_at=bindparam("b_at", type_=attempts.c.ended_at.type),
+        outcome=bindparam("b_outcome"),
+        code=bindparam("b_code"),
+        detail=bindparam("b_detail"),
+        provider_id=bindparam("b_provider"),
+        ambiguous=bindparam("b_is_ambiguous"),
+    )
+)
+
+
+async def finish(conn: AsyncConnection, finishes: Sequence[Finish]) -> None:
+    """Write down what became of attempts. A row that is no longer TRANSMITTING under this fence stays as it is: a receipt
+    was quicker, or recovery has taken it over."""
+    if not finishes:
+        return
+    for f in finishes:
+        assert f.state in TRANSITIONS[S.TRANSMITTING], f.state
+    await conn.execute(
+        _FINISH,
+        [
+            {
+                "b_id": f.id,
+                "b_fence": f.fence,
+                "b_state": f.state.value,
+                "b_reason": f.reason,
+                "b_code": f.code,
+                "b_detail": f.detail,
+                "b_provider": f.provider_id,
+                "b_due": f.due_at,
+                "b_transmitting": None if f.state is S.PLANNED else f.at,
+                "b_ended": f.at if f.state in (S.ACCEPTED, S.FAILED) else None,
+                "b_ambiguous": 1 if f.state is S.AMBIGUOUS else 0,
+            }
+            for f in finishes
+        ],
+    )
+    await conn.execute(
+        _END_ATTEMPT,
+        [
+            {
+                "b_key": f.key,
+                "b_at": f.at,
+                "b_outcome": f.outcome,
+                "b_code": f.code,
+                "b_detail": f.detail,
+                "b_provider": f.provider_id,
+                "b_is_ambiguous": f.state is S.AMBIGUOUS,
+            }
+            for f in finishes
+        ],
+    )
+
+
+async def give_back(conn: AsyncConnection, claims: Iterable[Claim], due_at: datetime | None = None) -> None:
+    """LEASED → PLANNED: nothing was written; due again at once, or at `due_at` (a route that is down)."""
+    for part in chunks([(c.id, c.fence) for c in claims]):
+        values: dict[str, Any] = {"state": S.PLANNED.value, "lease_owner": None, "lease_until": None}
+        if due_at is not None:
+            values["due_at"] = due_at
+        await conn.execute(
+            update(deliveries)
+            .where(tuple_(deliveries.c.id, deliveries.c.fence).in_(part), deliveries.c.state == S.LEASED.value)
+            .values(**values)
+        )
+
+
+async def end_leased(
+    conn: AsyncConnection, claims: Sequence[Claim], state: DeliveryState, reason: str, now: datetime, detail: str = ""
+) -> None:
+    """LEASED → an end: decided against sending (or failed to put into words) after the claim."""
+    assert state in TRANSITIONS[S.LEASED]
+    for part in chunks([(c.id, c.fence) for c in claims]):
+        await conn.execute(
+            update(deliveries)
+            .where(tuple_(deliveries.c.id, deliveries.c.fence).in_(part), deliveries.c.state == S.LEASED.value)
+            .values(state=state.value, reason=reason, detail=detail, ended_at=now, lease_owner=None, lease_until=None)
+        )
+
+
+async def suppress_leased(conn: AsyncConnection, claims: Sequence[Claim], now: datetime) -> None:
+    """Of these leased rows, end those whose address may not be written to any more, with the address's own reason."""
+    reason = select(addresses.c.suppressed).where(addresses.c.id == deliveries.c.address_id).scalar_subquery()
+    for part in chunks([(c.id, c.fence) for c in claims]):
+        await conn.execute(
+            update(deliveries)
+            .where(
+                tuple_(deliveries.c.id, deliveries.c.fence).in_(part),
+                deliveries.c.state == S.LEASED.value,
+                ~_address_is_clean(),
+            )
+            .values(state=S.SUPPRESSED.value, reason=reason, ended_at=now, lease_owner=None, lease_until=None)
+        )
+
+
+async def expire(conn: AsyncConnection, now: datetime) -> int:
+    """PLANNED rows whose promise has passed are stale: EXPIRED. What is still to be said is planned anew by the cadence."""
+    statement = (
+        update(deliveries)
+        .where(
+            deliveries.c.state == S.PLANNED.value,
+            deliveries.c.expires_at <= now,
+            deliveries.c.audience == "customer",
+        )
+        .values(state=S.EXPIRED.value, reason=EndReason.PROMISE_PASSED.value, ended_at=now)
+    )
+    return int((await conn.execute(statement)).rowcount)
+
+
+async def stale(conn: AsyncConnection, now: datetime) -> bool:
+    """Whether any planned row has outlived its promise: asked often, so that the writer is only bothered when there is."""
+    query = select(deliveries.c.id).where(
+        deliveries.c.state == S.PLANNED.value, deliveries.c.expires_at <= now, deliveries.c.audience == "customer"
+    )
+    return (await conn.execute(query.limit(1))).first() is not None
+
+
+async def alarmed(conn: AsyncConnection, outage_id: str, revision: int) -> bool:
+    """Whether staff have been told of a failure of this revision."""
+    query = select(timeline.c.id).where(
+        timeline.c.outage_id == outage_id,
+        timeline.c.what == Happened.ASKED.value,
+        timeline.c.why == "failure",
+        timeline.c.revision == revision,
+    )
+    return (await conn.execute(query.limit(1))).first() is not None
+
+
+async def release_leases(conn: AsyncConnection, *, now: datetime, alive: str, all_others: bool) -> int:
+    """LEASED rows go back to PLANNED when their lease has run out; with `all_others`, every other owner is known to be gone."""
+    gone = deliveries.c.lease_until <= now
+    if all_others:
+        gone = or_(gone, deliveries.c.lease_owner != alive)
+    statement = (
+        update(deliveries)
+        .where(deliveries.c.state == S.LEASED.value, gone)
+        .values(state=S.PLANNED.value, lease_owner=None, lease_until=None, fence=deliveries.c.fence + 1)
+    )
+    return int((await conn.execute(statement)).rowcount)
+
+
+async def orphans(conn: AsyncConnection, *, now: datetime, alive: str, all_others: bool) -> Sequence[Record]:
+    """TRANSMITTING rows whose owner is gone (or whose lease has run out): nobody can know whether they arrived."""
+    gone = deliveries.c.lease_until <= now
+    if all_others:
+        gone = or_(gone, deliveries.c.lease_owner != alive)
+    query = select(deliveries).where(deliveries.c.state == S.TRANSMITTING.value, gone)
+    return (await conn.execute(query)).all()
+
+
+async def make_ambiguous(conn: AsyncConnection, rows: Sequence[Record], now: datetime, code: str, detail: str) -> None:
+    """TRANSMITTING → AMBIGUOUS with a new fence, so that whoever wrote it can no longer finish it."""
+    for part in chunks([(row.id, row.fence) for row in rows]):
+        await conn.execute(
+            update(deliveries)
+            .where(tuple_(deliveries.c.id, deliveries.c.fence).in_(part), deliveries.c.state == S.TRANSMITTING.value)
+            .values(
+                state=S.AMBIGUOUS.value,
+                code=code,
+                detail=detail,
+                ambiguous=deliveries.c.ambiguous + 1,
+                fence=deliveries.c.fence + 1,
+                transmitting_at=now,
+                lease_owner=None,
+                lease_until=None,
+            )
+        )
+        ids = [delivery_id for delivery_id, _ in part]
+        await conn.execute(
+            update(attempts)
+            .where(attempts.c.delivery_id.in_(ids), attempts.c.outcome.is_(None))
+            .values(ambiguous=True, outcome="ambiguous", code=code, detail=detail, ended_at=now)
+        )
+
+
+async def renew(conn: AsyncConnection, owner: str, until: datetime) -> None:
+    """The heartbeat: our rows on the way keep their lease."""
+    await conn.execute(
+        update(deliveries)
+        .where(deliveries.c.state.in_(IN_FLIGHT), deliveries.c.lease_owner == owner)
+        .values(lease_until=until)
+    )
+
+
+async def ambiguous_ones(conn: AsyncConnection) -> Sequence[Record]:
+    """Rows nobody knows about, with their latest attempt."""
+    query = (
+        select(deliveries, attempts.c.key.label("attempt_key"), attempts.c.started_at.label("attempt_at"))
+        .join(attempts, and_(attempts.c.delivery_id == deliveries.c.id, attempts.c.number == deliveries.c.attempt))
+        .where(deliveries.c.state == S.AMBIGUOUS.value)
+    )
+    return (await conn.execute(query)).all()
+
+
+async def settle_ambiguous(
+    conn: AsyncConnection, delivery_id: int, fence: int, state: DeliveryState, **values: Any
+) -> bool:
+    """AMBIGUOUS → what turned out, or PLANNED for the one retry; False if another was quicker."""
+    assert state in TRANSITIONS[S.AMBIGUOUS], state
+    statement = (
+        update(deliveries)
+        .where(deliveries.c.id == delivery_id, deliveries.c.fence == fence, deliveries.c.state == S.AMBIGUOUS.value)
+        .values(state=state.value, fence=deliveries.c.fence + 1, **values)
+    )
+    return (await conn.execute(statement)).rowcount == 1
+
+
+async def by_attempt(conn: AsyncConnection, key: str | None, provider_id: str | None) -> Record | None:
+    """The delivery and attempt a receipt speaks of, by our key or by the provider's id."""
+    where = attempts.c.key == key if key else attempts.c.provider_id == provider_id
+    query = (
+        select(
+            deliveries, attempts.c.key.label("attempt_key"), attempts.c.number.label("attempt_number"),
+            attempts.c.receipt.label("attempt_receipt"),
+        )
+        .join(attempts, attempts.c.delivery_id == deliveries.c.id)
+        .where(where)
+    )  # fmt: skip
+    return (await conn.execute(query)).first()
+
+
+async def note_receipt(
+    conn: AsyncConnection, key: str, *, receipt: str, code: str, provider_id: str | None, now: datetime
+) -> None:
+    values: dict[str, Any] = {"receipt": receipt, "receipt_code": code, "receipt_at": now}
+    if provider_id:
+        values["provider_id"] = provider_id
+    await conn.execute(update(attempts).where(attempts.c.key == key).values(**values))
+
+
+async def move(
+    conn: AsyncConnection, delivery_id: int, expect: DeliveryState, state: DeliveryState, **values: Any
+) -> bool:
+    """One guarded step of the table of transitions; False if the row was not in the expected state any more."""
+    assert state in TRANSITIONS[expect], (expect, state)
+    statement = (
+        update(deliveries)
+        .where(deliveries.c.id == delivery_id, deliveries.c.state == expect.value)
+        .values(state=state.value, **values)
+    )
+    return (await conn.execute(statement)).rowcount == 1
+
+
+async def spoken_since(conn: AsyncConnection, row: Record) -> bool:
+    """Whether a newer revision of the same outage has something for this row's address."""
+    query = (
+        select(func.count())
+        .select_from(deliveries)
+        .where(
+            deliveries.c.outage_id == row.outage_id,
+            deliveries.c.address_id == row.address_id,
+            deliveries.c.revision > row.revision,
+            deliveries.c.audience == "customer",
+            deliveries.c.state != S.SUPPRESSED.value,
+        )
+    )
+    return bool((await conn.execute(query)).scalar_one())
+
+
+async def early_receipts(conn: AsyncConnection) -> Sequence[Record]:
+    """ACCEPTED rows whose receipt came before our own commit of the acceptance."""
+    query = (
+        select(deliveries.c.id, attempts.c.receipt, attempts.c.receipt_code, attempts.c.receipt_at)
+        .join(attempts, attempts.c.delivery_id == deliveries.c.id)
+        .where(deliveries.c.state == S.ACCEPTED.value, attempts.c.receipt.in_((S.DELIVERED.value, S.UNDELIVERED.value)))
+    )
+    return (await conn.execute(query)).all()
+
+
+async def revision_facts(conn: AsyncConnection, outage_id: str, number: int) -> dict[str, Any] | None:
+    """What a revision says to all, as frozen."""
+    query = select(revisions.c.facts).where(revisions.c.outage_id == outage_id, revisions.c.number == number)
+    facts: dict[str, Any] | None = (await conn.execute(query)).scalar()
+    return facts
+
+
+async def get(conn: AsyncConnection, delivery_id: int) -> Record | None:
+    return (await conn.execute(select(deliveries).where(deliveries.c.id == delivery_id))).first()
+
+
+async def texts_since(conn: AsyncConnection, since: datetime) -> int:
+    """SMS to customers that started to leave since then."""
+    query = (
+        select(func.count())
+        .select_from(attempts)
+        .join(deliveries, deliveries.c.id == attempts.c.delivery_id)
+        .where(deliveries.c.channel == ChannelName.SMS.value, attempts.c.started_at >= since)
+    )
+    return int((await conn.execute(query)).scalar_one())
+
+
+async def add_staff(conn: AsyncConnection, values: dict[str, Any]) -> int:
+    """A message to staff; 0 if this one was said already."""
+    return int((await conn.execute(upsert(deliveries).values(**values).on_conflict_do_nothing())).rowcount)
+
+
+async def suppress_address(conn: AsyncConnection, address_id: int, reason: str, by: str, now: datetime) -> bool:
+    """Nothing more goes to this address; False if that was so already."""
+    statement = (
+        update(addresses)
+        .where(addresses.c.id == address_id, addresses.c.suppressed.is_(None))
+        .values(suppressed=reason, suppressed_at=now, suppressed_by=by)
+    )
+    changed = (await conn.execute(statement)).rowcount == 1
+    await conn.execute(
+        update(deliveries)
+        .where(deliveries.c.address_id == address_id, deliveries.c.state.in_((S.PLANNED.value, S.LEASED.value)))
+        .values(state=S.SUPPRESSED.value, reason=reason, ended_at=now, lease_owner=None, lease_until=None)
+    )
+    return changed
+
+
+async def unsuppress_address(conn: AsyncConnection, address_id: int, reasons: Iterable[str]) -> bool:
+    statement = (
+        update(addresses)
+        .where(addresses.c.id == address_id, addresses.c.suppressed.in_(list(reasons)))
+        .values(suppressed=None, suppressed_at=None, suppressed_by=None)
+    )
+    return (await conn.execute(statement)).rowcount == 1
+
+
+async def address_of(conn: AsyncConnection, channel: ChannelName, value: str) -> Record | None:
+    query = select(addresses).where(addresses.c.channel == channel.value, addresses.c.value == value)
+    return (await conn.execute(query)).first()
+
+
+async def next_due(conn: AsyncConnection, channel: ChannelName, now: datetime) -> datetime | None:
+    """When the next planned row of a channel falls due, None if there is none."""
+    query = select(func.min(deliveries.c.due_at)).where(
+        deliveries.c.state == S.PLANNED.value, deliveries.c.channel == channel.value
+    )
+    found: datetime | None = (await conn.execute(query)).scalar()
+    return found

@@ -1,0 +1,145 @@
+"""The database: opening, one writer, migrating.
+
+SQLite: WAL with synchronous=FULL (a commit survives power loss), foreign keys on, BEGIN IMMEDIATE for writers, and one
+writer at a time in this process, so that nobody starves behind SQLite's own busy loop. PostgreSQL joins behind the same verbs.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection as Connection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+DatabaseFault = SQLAlchemyError
+"""Whatever the database answers when it cannot do what was asked (full, locked, gone)."""
+BUSY_TIMEOUT_MS = 5000
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+__all__ = ["Connection", "Database", "DatabaseFault", "DatabaseRefused"]
+
+
+class DatabaseRefused(Exception):
+    """The database cannot be used as it is: one clear line with the mend."""
+
+
+class Database:
+    """One database. `read()` gives a connection with a consistent view; `write()` one transaction, committed on leaving."""
+
+    def __init__(self, engine: AsyncEngine, url: str) -> None:
+        self._engine = engine
+        self._writer = asyncio.Lock()
+        self.url = url
+
+    @classmethod
+    def open(cls, url: str, *, folder: Path | None = None) -> "Database":
+        """`sqlite:///relative.db` is taken from `folder`; the file is made where it is missing."""
+        parsed = make_url(url)
+        if parsed.get_backend_name() != "sqlite":
+            raise DatabaseRefused(
+                f"database.url: {parsed.get_backend_name()} is not supported yet; use sqlite:///outagecast.db"
+            )
+        name = parsed.database or ":memory:"
+        if name != ":memory:":
+            path = (folder or Path.cwd()) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            name = str(path)
+        engine = create_async_engine(
+            parsed.set(drivername="sqlite+aiosqlite", database=name),
+            json_serializer=_compact,
+            connect_args={"isolation_level": None},
+        )
+        event.listen(engine.sync_engine, "connect", _on_connect)
+        event.listen(engine.sync_engine, "begin", _on_begin)
+        return cls(engine, str(parsed.set(database=name)))
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file, None for other databases."""
+        name = make_url(self.url).database
+        return Path(name) if name and name != ":memory:" else None
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Connection]:
+        async with self._engine.connect() as conn, conn.begin():
+            yield conn
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Connection]:
+        async with self._writer, self._engine.connect() as plain:
+            conn = await plain.execution_options(outagecast_write=True)
+            async with conn.begin():
+                yield conn
+
+    async def migrate(self) -> None:
+        """Bring the schema up to date; DatabaseRefused if it is newer than this program knows."""
+        async with self._engine.connect() as plain:
+            conn = await plain.execution_options(outagecast_write=True)
+            async with conn.begin():
+                await conn.run_sync(_upgrade)
+
+    async def schema_is_current(self) -> bool:
+        async with self.read() as conn:
+            return await conn.run_sync(_is_current)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _on_connect(dbapi_connection: Any, _record: Any) -> None:
+    cursor = dbapi_connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _on_begin(conn: SyncConnection) -> None:
+    # Without BEGIN IMMEDIATE a reader that turns writer fails at once with "database is locked", whatever the busy time-out.
+    writes = conn.get_execution_options().get("outagecast_write", False)
+    conn.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _alembic() -> AlembicConfig:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+def _upgrade(conn: SyncConnection) -> None:
+    config = _alembic()
+    script = ScriptDirectory.from_config(config)
+    current = MigrationContext.configure(conn).get_current_revision()
+    if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
+        raise DatabaseRefused(
+            f"the database has schema {current}, newer than this program knows: install the newer OutageCast, or restore a backup"
+        )
+    if current == script.get_current_head():
+        return
+    config.attributes["connection"] = conn
+    command.upgrade(config, "head")
+
+
+def _is_current(conn: SyncConnection) -> bool:
+    current = MigrationContext.configure(conn).get_current_revision()
+    return current == ScriptDirectory.from_config(_alembic()).get_current_head()

@@ -1,0 +1,1 @@
+"""The schema's history: alembic scripts, run at start."""

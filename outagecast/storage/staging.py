@@ -1,0 +1,197 @@
+"""Where an import waits before it is applied: tables of its own, in a file beside the database.
+
+So the live database is neither locked nor swollen while a million rows are read and judged, and memory stays constant.
+The staged tables have names of their own, so that the same SQL runs wherever they are: over the staging file with the
+live database attached, over the live one with the staging file attached, or as TEMP tables (one row of the API).
+"""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import NullPool, event
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from outagecast.domain.imports import Batch, Mistake, Reject
+from outagecast.domain.inventory import COLUMNS, STATUS, InventoryKind, Keeping
+from outagecast.domain.needs import parse_needs, refs, split_ref
+from outagecast.storage.engine import Database
+
+_CACHE_KIB = 16_000
+_STATEMENTS = (
+    "CREATE {temp} TABLE staged_needs (text PRIMARY KEY) WITHOUT ROWID",
+    "CREATE {temp} TABLE staged_refs (kind, id, need, PRIMARY KEY (kind, id, need)) WITHOUT ROWID",
+    "CREATE {temp} TABLE staged_mistakes (file INTEGER, line INTEGER, col TEXT, what TEXT)",
+    "CREATE {temp} TABLE staged_rejects (file INTEGER, line INTEGER, id TEXT, col TEXT, value TEXT, reason TEXT)",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Staging:
+    """One import under way. `conn` sees staged and live tables; `file` is None where they share a transaction."""
+
+    conn: AsyncConnection
+    file: Path | None
+
+
+@asynccontextmanager
+async def staging_area(db: Database) -> AsyncIterator[Staging]:
+    """An empty staging area that is gone afterwards, whatever happens."""
+    if db.path is None:
+        async with db.write() as conn:
+            await create(conn, temp=True)
+            yield Staging(conn=conn, file=None)
+            await drop(conn)
+        return
+    # Beside the database: there is the disk space for it, while /tmp may be memory.
+    folder = Path(tempfile.mkdtemp(prefix=".import-", dir=db.path.parent))
+    try:
+        async with _own_file(folder / "staging.db", db.path) as conn:
+            await create(conn, temp=False)
+            yield Staging(conn=conn, file=folder / "staging.db")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def applying(db: Database, staging: Staging) -> AsyncIterator[AsyncConnection]:
+    """The one transaction on the live database in which what is staged is applied."""
+    if staging.file is None:
+        yield staging.conn
+        return
+    await staging.conn.commit()
+    async with db.write() as conn:
+        # Closed instead of going back to the pool, where it would hold on to the staging file.
+        await conn.run_sync(lambda sync: sync.detach())
+        await conn.exec_driver_sql("ATTACH DATABASE ? AS staging", (str(staging.file),))
+        yield conn
+
+
+async def create(conn: AsyncConnection, *, temp: bool) -> None:
+    """The staged tables: `op` is what becomes of a row (compare.py), `status` is there for every kind."""
+    word = "TEMP" if temp else ""
+    for kind, columns in COLUMNS.items():
+        names = [column.name for column in columns]
+        more = [] if STATUS in columns else ["status"]
+        cells = ", ".join([*names, "attributes", *more])
+        # No types: a cell keeps that of its value, and "" stands for an empty number too.
+        await conn.exec_driver_sql(
+            f"CREATE {word} TABLE staged_{kind} (file INTEGER, line INTEGER, {cells}, op INTEGER NOT NULL DEFAULT 0)"
+        )
+    for statement in _STATEMENTS:
+        await conn.exec_driver_sql(statement.format(temp=word))
+
+
+async def drop(conn: AsyncConnection) -> None:
+    for name in (*InventoryKind, "needs", "refs", "mistakes", "rejects"):
+        await conn.exec_driver_sql(f"DROP TABLE staged_{name}")
+
+
+async def add(conn: AsyncConnection, batch: Batch) -> None:
+    """Put a batch into the staging area, together with the refs of the needs it is the first to name."""
+    columns = COLUMNS[batch.kind]
+    if batch.rows:
+        names = ", ".join(["file", "line", *(column.name for column in columns), "attributes"])
+        await _insert(conn, f"staged_{batch.kind} ({names})", len(columns) + 3, batch.rows)
+        for place, column in enumerate(columns, start=2):
+            if column.keeping is Keeping.NEED:
+                await _add_needs(conn, {str(row[place]) for row in batch.rows if row[place]})
+    if batch.mistakes:
+        await add_mistakes(conn, batch.mistakes)
+    if batch.rejects:
+        rows = [(r.file, r.line, r.id, r.column, r.value, r.reason) for r in batch.rejects]
+        await _insert(conn, "staged_rejects", 6, rows)
+
+
+async def add_mistakes(conn: AsyncConnection, mistakes: Sequence[Mistake]) -> None:
+    if mistakes:
+        await _insert(conn, "staged_mistakes", 4, [(m.file, m.line, m.column, m.what) for m in mistakes])
+
+
+async def set_status(conn: AsyncConnection, kind: InventoryKind, status: str) -> None:
+    """Give every staged row of a kind a status: for kinds whose files have no such column."""
+    await conn.exec_driver_sql(f"UPDATE staged_{kind} SET status = ?", (status,))
+
+
+async def index(conn: AsyncConnection) -> None:
+    """After the last batch: what finding a staged row by its id, or the rows behind a need, takes."""
+    for kind in InventoryKind:
+        key = "customer_id, service_id" if kind is InventoryKind.SUBSCRIPTIONS else "id"
+        await conn.exec_driver_sql(f"CREATE INDEX staged_{kind}_id ON staged_{kind} ({key})")
+        if kind is InventoryKind.CONTACTS:
+            await conn.exec_driver_sql("CREATE INDEX staged_contacts_of ON staged_contacts (customer_id)")
+
+
+async def staged_kinds(conn: AsyncConnection) -> list[InventoryKind]:
+    """The kinds of which at least one row is staged."""
+    found = []
+    for kind in InventoryKind:
+        if (await conn.exec_driver_sql(f"SELECT 1 FROM staged_{kind} LIMIT 1")).first():
+            found.append(kind)
+    return found
+
+
+async def count_mistakes(conn: AsyncConnection) -> int:
+    query = "SELECT count(*) FROM (SELECT DISTINCT file, line, col, what FROM staged_mistakes)"
+    return int((await conn.exec_driver_sql(query)).scalar_one())
+
+
+async def mistakes(conn: AsyncConnection, limit: int) -> list[Mistake]:
+    """The first mistakes by file and line."""
+    rows = await conn.exec_driver_sql(
+        'SELECT file, line, col AS "column", what FROM staged_mistakes '
+        "GROUP BY file, line, col, what ORDER BY file, line, min(rowid) LIMIT ?",
+        (limit,),
+    )
+    return [Mistake(**row) for row in rows.mappings()]
+
+
+async def count_rejects(conn: AsyncConnection) -> int:
+    return int((await conn.exec_driver_sql("SELECT count(*) FROM staged_rejects")).scalar_one())
+
+
+async def rejects(conn: AsyncConnection, after: int, limit: int) -> list[Reject]:
+    """One page of the rejects, in the order in which they were met."""
+    rows = await conn.exec_driver_sql(
+        'SELECT file, line, id, col AS "column", value, reason FROM staged_rejects '
+        "WHERE rowid > ? ORDER BY rowid LIMIT ?",
+        (after, limit),
+    )
+    return [Reject(**row) for row in rows.mappings()]
+
+
+@asynccontextmanager
+async def _own_file(file: Path, live: Path) -> AsyncIterator[AsyncConnection]:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{file}", poolclass=NullPool)
+
+    def on_connect(dbapi_connection: Any, _record: Any) -> None:
+        cursor = dbapi_connection.cursor()
+        # What a crash leaves of this file is thrown away, so nothing need be safe; sorting must not fill the memory.
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", "temp_store=FILE", f"cache_size=-{_CACHE_KIB}"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.execute("ATTACH DATABASE ? AS live", (str(live),))
+        cursor.close()
+
+    event.listen(engine.sync_engine, "connect", on_connect)
+    try:
+        async with engine.connect() as conn:
+            yield conn
+    finally:
+        await engine.dispose()
+
+
+async def _add_needs(conn: AsyncConnection, texts: set[str]) -> None:
+    if not texts:
+        return
+    await _insert(conn, "staged_needs", 1, [(text,) for text in sorted(texts)])
+    named = [(*map(str, split_ref(ref)), text) for text in sorted(texts) for ref in refs(parse_needs(text))]
+    await _insert(conn, "staged_refs", 3, named)
+
+
+async def _insert(conn: AsyncConnection, into: str, width: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    marks = ", ".join("?" * width)
+    await conn.exec_driver_sql(f"INSERT OR IGNORE INTO {into} VALUES ({marks})", list(rows))

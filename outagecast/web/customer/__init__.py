@@ -1,0 +1,1 @@
+"""What the person behind one address may see and choose."""

@@ -1,0 +1,88 @@
+"""One outage on the desk: where it stands, what to do next, who was told what, everything that happened."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from outagecast.domain.delivery import DeliveryState
+from outagecast.domain.errors import FieldError, Invalid, NotFound
+from outagecast.domain.outage import Declaration, OutageStatus
+from outagecast.storage import views, views_deliveries, views_scope
+from outagecast.storage.views import OutageView
+from outagecast.web.desk.board import progress
+from outagecast.web.desk.declare import CHOICES, by_field
+from outagecast.web.desk.frame import render
+from outagecast.web.desk.scope_text import names_of, write_entry
+from outagecast.web.reading import query_int
+from outagecast.web.services import ACTOR, SERVICES
+
+SHOWN = 50
+_LINES = 100
+
+
+async def page(request: web.Request) -> web.Response:
+    return await show(request, {}, [])
+
+
+async def show(
+    request: web.Request, values: Mapping[str, str], errors: list[FieldError], *, status: int = 200
+) -> web.Response:
+    """The page; after a form that could not be done, with what was typed and what was wrong."""
+    services = request.app[SERVICES]
+    outage_id = request.match_info["id"]
+    filters = {name: request.query.get(name, "") for name in ("state", "channel")}
+    after = query_int(request.query, "after", 0, most=10**9) if request.query.get("after") else 0
+    async with services.database.read() as conn:
+        view = await views.outage(conn, outage_id)
+        if view is None:
+            raise NotFound(f"there is no outage {outage_id}")
+        things = await views_scope.recognise(conn, [entry.id for entry in view.scope])
+        told, following = await views_deliveries.delivery_page(
+            conn, outage_id, state=filters["state"], channel=filters["channel"], after=after, limit=SHOWN
+        )
+        lines = await views.timeline_page(conn, outage_id, limit=_LINES, newest_first=True)
+        said = await views.revision_list(conn, outage_id)
+        paused = await views.pause(conn)
+    words = await services.words([item.id for item in told])
+    estimate = None if view.public else await _estimate(request, view)
+    return render(
+        request,
+        "desk/outage.html",
+        estimate=estimate,
+        status=status,
+        outage=view,
+        scope=[(entry, write_entry(entry), name) for entry, name in names_of(things, view.scope)],
+        deliveries=[(item, words.get(item.id)) for item in told],
+        following=following,
+        filters=filters,
+        states=[state.value for state in DeliveryState],
+        timeline=lines,
+        revisions=[item for item in said if item.message],
+        paused=paused,
+        progress=progress,
+        values=_Defaults(values),
+        errors=errors,
+        wrong=by_field(errors),
+        choices=CHOICES,
+        is_draft=view.status is OutageStatus.DRAFT,
+        is_retracted=view.status is OutageStatus.RETRACTED,
+    )
+
+
+async def _estimate(request: web.Request, view: OutageView) -> int | None:
+    """How many customers a draft, or a declaration that has not left yet, will reach; None when that cannot be told."""
+    declaration = Declaration(
+        title=view.title, scope=view.scope, effect=view.effect, severity=view.severity, eta=view.eta
+    )
+    try:
+        return (await request.app[SERVICES].previews.preview(declaration, actor=request[ACTOR])).customers
+    except Invalid:
+        return None
+
+
+class _Defaults(dict[str, str]):
+    """A form's values, empty where nothing was typed."""
+
+    def __missing__(self, key: str) -> Any:
+        return ""

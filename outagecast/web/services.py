@@ -1,0 +1,105 @@
+"""What the web needs from the floors below, handed in by `app.py`, and the keys under which a request finds it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+from multidict import MultiDictProxy
+from prometheus_client import CollectorRegistry
+
+from outagecast.domain.delivery import Receipt
+from outagecast.domain.event import Event
+from outagecast.domain.outage import Actor
+from outagecast.engine.people import People, Session
+from outagecast.monitors.mapping import Payload
+from outagecast.storage.engine import Database
+from outagecast.web import ports
+from outagecast.web.pages import Pages
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Provider:
+    """Who speaks, and where: `public_url` is without its last slash."""
+
+    name: str
+    public_url: str
+    support_phone: str = ""
+    support_email: str = ""
+    timezone: str = "UTC"
+    language: str = "en"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @property
+    def https(self) -> bool:
+        return urlsplit(self.public_url).scheme == "https"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hook:
+    """One monitor's door: its secret, and how its payloads are read (Invalid when they cannot be)."""
+
+    token: str
+    read: Callable[[Payload], list[Event]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TwilioCallbacks:
+    """What the SMS channel makes of its provider's calls.
+
+    `verify(url, form, signature)`: signed by our account. `status(form, query)`: the receipt, None if it says nothing.
+    `inbound(form)`: the phone and "stop" or "start", None for any other text.
+    """
+
+    verify: Callable[[str, Mapping[str, object], str | None], bool]
+    status: Callable[[Mapping[str, object], Mapping[str, str]], Receipt | None]
+    inbound: Callable[[Mapping[str, object]], tuple[str, str] | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """`ready` names what is not ready yet, in words; nothing when all is well. `templates` holds `web/`."""
+
+    provider: Provider
+    database: Database
+    operations: ports.Operations
+    previews: ports.Previews
+    people: People
+    intake: ports.Intake
+    receipts: ports.Receipts
+    links: ports.Links
+    changes: ports.Changes
+    inventory: ports.Inventory
+    words: ports.Words
+    hooks: Mapping[str, Hook]
+    twilio: TwilioCallbacks | None
+    registry: CollectorRegistry
+    ready: Callable[[], Awaitable[Sequence[str]]]
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+    templates: Path
+    trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
+
+
+@dataclass(slots=True)
+class Doors:
+    """What is open right now: the live pages, the hook calls under way."""
+
+    streams: set[asyncio.Task[None]] = field(default_factory=set)
+    hooks: int = 0
+
+
+SERVICES = web.AppKey("services", Services)
+PAGES = web.AppKey("pages", Pages)
+DOORS = web.AppKey("doors", Doors)
+ACTOR = web.RequestKey("actor", Actor)
+SESSION = web.RequestKey("session", Session)
+FORM = web.RequestKey("form", MultiDictProxy[str])

@@ -1,0 +1,448 @@
+"""A whole web application on a real SQLite file, with the verbs written down instead of done.
+
+The verbs' double keeps real rows, so that every page and list shows what was asked for; it plans and sends nothing.
+"""
+
+import itertools
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+from aiohttp.test_utils import TestClient, TestServer
+from argon2 import PasswordHasher
+from prometheus_client import CollectorRegistry
+from sqlalchemy import insert, update
+
+from outagecast.domain.delivery import Receipt
+from outagecast.domain.errors import Conflict, FieldError, Invalid, NotFound, StaleRevision
+from outagecast.domain.event import Event
+from outagecast.domain.outage import (
+    Actor,
+    ActorKind,
+    Change,
+    Declaration,
+    Ending,
+    Keep,
+    OutageStatus,
+    Restoration,
+    Role,
+)
+from outagecast.engine.changes import Changes
+from outagecast.engine.inventory import Inventory
+from outagecast.engine.links import Links
+from outagecast.engine.people import People
+from outagecast.monitors import FORMATS
+from outagecast.monitors.mapping import Places
+from outagecast.resources import templates_folder
+from outagecast.storage import tables, views
+from outagecast.storage.engine import Database
+from outagecast.web.server import make_app
+from outagecast.web.services import Hook, Provider, Services, TwilioCallbacks
+
+NOW = datetime(2026, 3, 3, 14, 14, tzinfo=UTC)
+"""09:14 in New York."""
+PASSWORD = "correct horse battery staple"
+HOOK_TOKEN = "hook-token-of-256-bits"
+SETUP = Actor(kind=ActorKind.CLI, name="setup", role=Role.ADMIN)
+
+
+class Clock:
+    def __init__(self, now: datetime = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    outage_id: str
+    revision: int
+    created: bool = False
+    status: str = "investigating"
+    state: str = "effective"
+    effective_at: datetime | None = NOW
+    held_because: str | None = None
+    planned: dict[str, int] = field(default_factory=lambda: {"email": 2, "sms": 1})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """A preview that says what its test wants."""
+
+    customers: int = 1204
+    circuits: int = 1310
+    contacts: int = 1502
+    by_level: Mapping[str, Mapping[str, int]] = field(
+        default_factory=lambda: {
+            "outage": {"customers": 1100, "circuits": 1200, "contacts": 1400},
+            "reduced_redundancy": {"customers": 104, "circuits": 110, "contacts": 102},
+        }
+    )
+    channels: Mapping[str, Mapping[str, int]] = field(
+        default_factory=lambda: {"email": {"messages": 1190}, "sms": {"messages": 640, "segments": 1280}}
+    )
+    suppressed: Mapping[str, int] = field(default_factory=lambda: {"opted_out": 3, "quiet_hours": 40})
+    unreachable: Sequence[Mapping[str, Any]] = ({"customer_id": "K-77", "name": "Shuttered Cafe"},)
+    unreachable_count: int = 14
+    samples: Sequence[Mapping[str, Any]] = (
+        {
+            "channel": "sms", "to": "+18595550123", "name": "Ann Dole",
+            "text": "Bluegrass Fiber: your line Main Office is down since 09:14 EST. No estimate yet. Next update by 09:44 EST.",
+        },
+        {
+            "channel": "email", "to": "noc@acme.example", "name": "Acme NOC",
+            "subject": "Down: Main Office since 09:14 EST",
+            "text": "Hello Acme NOC,\n\nyour line Main Office is down since 09:14 EST.\nWe do not know yet when it will be back.",
+        },
+    )  # fmt: skip
+    last_leaves_at: Mapping[str, datetime] = field(
+        default_factory=lambda: {"email": NOW + timedelta(seconds=8), "sms": NOW + timedelta(seconds=64)}
+    )
+    held_because: str | None = None
+    impacts_sample: Sequence[Mapping[str, Any]] = ()
+    cost: Mapping[str, Any] | None = None
+
+
+class Verbs:
+    """Writes down each verb with its arguments; `done` is the list."""
+
+    def __init__(self, database: Database, clock: Clock, changes: Changes) -> None:
+        self._database = database
+        self._clock = clock
+        self._changes = changes
+        self._numbers = itertools.count(101)
+        self._keys: dict[str, tuple[str, str]] = {}
+        self.done: list[tuple[str, Any, dict[str, Any]]] = []
+        self.preview_answer = Seen()
+
+    async def declare(
+        self,
+        declaration: Declaration,
+        *,
+        actor: Actor,
+        undo_for: timedelta | None = timedelta(0),
+        idempotency: Any = None,
+    ) -> Done:
+        if idempotency is not None and idempotency.key in self._keys:
+            body_hash, outage_id = self._keys[idempotency.key]
+            if body_hash != idempotency.body_hash:
+                raise Invalid.one("Idempotency-Key", "was used with another body")
+            return Done(outage_id=outage_id, revision=1)
+        unknown = [entry for entry in declaration.scope if entry.id.startswith("NOPE")]
+        if unknown:
+            raise Invalid([FieldError(field=f"scope.{e.kind}s[0]", message=f"no {e.kind} {e.id}") for e in unknown])
+        self.done.append(("declare", declaration, {"actor": actor, "undo_for": undo_for}))
+        outage_id = f"OUT-2026-{next(self._numbers):04d}"
+        status = declaration.status if declaration.release else OutageStatus.DRAFT
+        wait = timedelta(seconds=30) if undo_for is None else undo_for
+        await add_outage(
+            self._database, outage_id, title=declaration.title, status=status, severity=declaration.severity,
+            effect=declaration.effect, eta=declaration.eta, public=not wait, external_ref=declaration.external_ref,
+            scope=[{"kind": e.kind, "id": e.id, "effect": e.effect} for e in declaration.scope], created_by=actor.name,
+        )  # fmt: skip
+        if wait:
+            await add_revision(self._database, outage_id, 1, "declare", "pending", effective_at=self._clock() + wait)
+        if idempotency is not None:
+            self._keys[idempotency.key] = (idempotency.body_hash, outage_id)
+        self._changes.notify()
+        state = "draft" if not declaration.release else "pending" if wait else "effective"
+        return Done(outage_id=outage_id, revision=1, created=True, status=status, state=state)
+
+    async def update(self, outage_id: str, change: Change, *, actor: Actor, **how: Any) -> Done:
+        return await self._change("update", outage_id, change, actor, how)
+
+    async def restore(self, outage_id: str, restoration: Restoration, *, actor: Actor, **how: Any) -> Done:
+        return await self._change("restore", outage_id, restoration, actor, how)
+
+    async def resolve(self, outage_id: str, ending: Ending, *, actor: Actor, **how: Any) -> Done:
+        return await self._change("resolve", outage_id, ending, actor, how, status=OutageStatus.RESOLVED)
+
+    async def retract(self, outage_id: str, ending: Ending, *, actor: Actor, **how: Any) -> Done:
+        return await self._change("retract", outage_id, ending, actor, how, status=OutageStatus.RETRACTED)
+
+    async def reopen(self, outage_id: str, ending: Ending, *, actor: Actor, **how: Any) -> Done:
+        return await self._change("reopen", outage_id, ending, actor, how)
+
+    async def merge(self, outage_id: str, into: str, *, actor: Actor, **how: Any) -> Done:
+        return await self._change("merge", outage_id, into, actor, how)
+
+    async def release(self, outage_id: str, *, actor: Actor) -> Done:
+        return await self._change("release", outage_id, None, actor, {})
+
+    async def undo(self, outage_id: str, *, actor: Actor) -> Done:
+        if await self._row(outage_id) and self.done and self.done[-1][0] == "undo":
+            raise Conflict("nothing can be undone: the last revision has taken effect")
+        return await self._change("undo", outage_id, None, actor, {})
+
+    async def hold(self, outage_id: str, reason: str, *, actor: Actor) -> None:
+        await self._change("hold", outage_id, reason, actor, {}, hold_reason=reason)
+
+    async def unhold(self, outage_id: str, *, actor: Actor) -> None:
+        await self._change("unhold", outage_id, None, actor, {}, hold_reason=None)
+
+    async def pause(self, reason: str, *, actor: Actor) -> None:
+        self.done.append(("pause", reason, {"actor": actor}))
+        async with self._database.write() as conn:
+            await conn.execute(
+                insert(tables.meta).values(
+                    [{"key": "paused", "value": reason}, {"key": "paused_by", "value": actor.name}]
+                )
+            )
+
+    async def resume(self, *, actor: Actor) -> None:
+        self.done.append(("resume", None, {"actor": actor}))
+        async with self._database.write() as conn:
+            await conn.execute(tables.meta.delete().where(tables.meta.c.key.in_(["paused", "paused_by"])))
+
+    async def preview(self, declaration: Declaration, *, actor: Actor) -> Seen:
+        self.done.append(("preview", declaration, {"actor": actor}))
+        return self.preview_answer
+
+    async def _row(self, outage_id: str) -> views.OutageView:
+        async with self._database.read() as conn:
+            row = await views.outage(conn, outage_id)
+        if row is None:
+            raise NotFound(f"no outage {outage_id}")
+        return row
+
+    async def _change(
+        self, verb: str, outage_id: str, what: Any, actor: Actor, how: Mapping[str, Any], **values: Any
+    ) -> Done:
+        row = await self._row(outage_id)
+        if how.get("if_match") not in (None, row.revision):
+            raise StaleRevision(row.revision)
+        self.done.append((verb, what, {"actor": actor, **how}))
+        if isinstance(what, Change) and not isinstance(what.eta, Keep):
+            values["eta"] = what.eta
+        ended = {"ended_at": self._clock()} if values.get("status") in ("resolved", "retracted") else {}
+        async with self._database.write() as conn:
+            await conn.execute(
+                update(tables.outages)
+                .where(tables.outages.c.id == outage_id)
+                .values(revision=row.revision + 1, **values, **ended)
+            )
+        self._changes.notify()
+        return Done(outage_id=outage_id, revision=row.revision + 1, status=values.get("status", row.status))
+
+
+@dataclass
+class Taken:
+    """What came in at the side doors."""
+
+    events: list[tuple[str, Sequence[Event], bytes]] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+    stops: list[tuple[str, str]] = field(default_factory=list)
+    left: list[tuple[int, str]] = field(default_factory=list)
+    rejoined: list[int] = field(default_factory=list)
+    broken: Exception | None = None
+
+    async def take(self, monitor: str, events: Sequence[Event], raw: bytes) -> None:
+        if self.broken is not None:
+            raise self.broken
+        self.events.append((monitor, events, raw))
+
+    async def record(self, receipt: Receipt) -> bool:
+        self.receipts.append(receipt)
+        return True
+
+    async def stop(self, phone: str, word: str, source: str) -> bool:
+        self.stops.append((phone, word))
+        return True
+
+    async def unsubscribe(self, address_id: int, source: str) -> None:
+        self.left.append((address_id, source))
+
+    async def rejoin(self, address_id: int, source: str) -> None:
+        self.rejoined.append(address_id)
+
+
+@dataclass(kw_only=True)
+class WebHouse:
+    """Everything a test needs to look at."""
+
+    client: "TestClient[Any, Any]"
+    database: Database
+    people: People
+    verbs: Verbs
+    taken: Taken
+    links: Links
+    clock: Clock
+    changes: Changes
+    missing: list[str]
+    words: dict[int, dict[str, Any]]
+    services: Services
+
+    async def token(self, role: Role = Role.OPERATOR) -> str:
+        return await self.people.add_token(f"test-{role}-{len(await self.people.tokens())}", role, actor=SETUP)
+
+    async def bearer(self, role: Role = Role.OPERATOR) -> dict[str, str]:
+        return {"Authorization": f"Bearer {await self.token(role)}"}
+
+    async def sign_in(self, role: Role = Role.OPERATOR, name: str = "ann") -> None:
+        """Staff with this role, signed in at the client."""
+        await self.people.add_staff(name, PASSWORD, role, actor=SETUP)
+        answer = await self.client.post(
+            "/desk/sign-in", data={"name": name, "password": PASSWORD}, allow_redirects=False
+        )
+        assert answer.status == 303, await answer.text()
+
+    async def csrf(self) -> str:
+        """The forms' secret of whoever is signed in, as the page shows it."""
+        text = await (await self.client.get("/desk")).text()
+        return text.partition('name="csrf" value="')[2].partition('"')[0]
+
+
+@asynccontextmanager
+async def web_house(folder: Path, *, public_url: str = "http://status.example.net") -> AsyncIterator[WebHouse]:
+    database = Database.open("sqlite:///web.db", folder=folder)
+    await database.migrate()
+    clock, changes, taken, missing = Clock(), Changes(), Taken(), list[str]()
+    words: dict[int, dict[str, Any]] = {}
+    secrets = (f"secret-{number:04d}-{'x' * 32}" for number in itertools.count(1))
+    people = People(
+        database,
+        clock=clock,
+        secret=lambda: next(secrets),
+        hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1),
+    )
+    verbs = Verbs(database, clock, changes)
+    links = Links(b"s" * 32, public_url, "example.net")
+
+    async def words_of(delivery_ids: Sequence[int]) -> Mapping[int, Mapping[str, Any]]:
+        return {id: words[id] for id in delivery_ids if id in words}
+
+    async def ready() -> Sequence[str]:
+        return missing
+
+    def verify(url: str, form: Mapping[str, object], signature: str | None) -> bool:
+        return signature == f"signed:{url}"
+
+    services = Services(
+        provider=Provider(
+            name="Bluegrass Fiber", public_url=public_url, support_phone="+1 859 555 0100",
+            support_email="noc@example.net", timezone="America/New_York",
+        ),
+        database=database,
+        operations=verbs,
+        previews=verbs,
+        people=people,
+        intake=taken,
+        receipts=taken,
+        links=links,
+        changes=changes,
+        inventory=Inventory(database, clock=clock, region="US"),
+        words=words_of,
+        hooks={
+            name: Hook(token=HOOK_TOKEN, read=lambda payload, read=read: read(payload, Places()))  # type: ignore[misc]
+            for name, read in FORMATS.items()
+        },
+        twilio=TwilioCallbacks(
+            verify=verify,
+            status=lambda form, query: None,
+            inbound=lambda form: (str(form["From"]), str(form["Body"]).lower()),
+        ),
+        registry=CollectorRegistry(),
+        ready=ready,
+        clock=clock,
+        new_id=lambda: next(secrets)[:11],
+        templates=templates_folder(),
+        trusted_proxies=(IPv4Network("127.0.0.0/8"),),
+    )  # fmt: skip
+    async with TestClient(TestServer(make_app(services))) as client:
+        yield WebHouse(
+            client=client, database=database, people=people, verbs=verbs, taken=taken, links=links, clock=clock,
+            changes=changes, missing=missing, words=words, services=services,
+        )  # fmt: skip
+    await database.close()
+
+
+async def add_outage(database: Database, outage_id: str, **values: Any) -> None:
+    """An outage's row as the engine leaves it; what is not said is usual."""
+    usual = {
+        "id": outage_id, "number": int(outage_id[-4:]), "title": "Fibre cut near Georgetown", "status": "investigating",
+        "severity": "major", "effect": "outage", "started_at": NOW, "created_at": NOW + timedelta(seconds=int(outage_id[-4:])),
+        "created_by": "ann", "scope": [{"kind": "element", "id": "POP-LEX", "effect": "outage"}], "restored": [],
+        "revision": 1, "public": True,
+    }  # fmt: skip
+    async with database.write() as conn:
+        await conn.execute(insert(tables.outages).values({**usual, **values}))
+
+
+async def add_revision(database: Database, outage_id: str, number: int, verb: str, state: str, **values: Any) -> None:
+    usual = {"episode": 1, "actor_kind": "staff", "actor": "ann", "created_at": NOW, "change": {}, "effective_at": NOW}
+    async with database.write() as conn:
+        await conn.execute(
+            insert(tables.revisions).values(
+                {"outage_id": outage_id, "number": number, "verb": verb, "state": state, **usual, **values}
+            )
+        )
+
+
+async def add_rows(database: Database, **rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows by the names of their tables, in the order given."""
+    async with database.write() as conn:
+        for name, values in rows.items():
+            await conn.execute(insert(tables.metadata.tables[name]), [dict(value) for value in values])
+
+
+async def add_network(database: Database) -> None:
+    """Two sites, one POP, two services (one public), three customers, four circuits, a subscription, contacts."""
+    await add_rows(
+        database,
+        sites=[{"id": "LEX", "name": "Lexington", "area": "Fayette"}, {"id": "GEO", "name": "Georgetown", "area": "Scott"}],
+        elements=[
+            {"id": "POP-LEX", "kind": "pop", "name": "Lexington POP", "site_id": "LEX"},
+            {"id": "LNK-1", "kind": "link", "name": "Lexington to Georgetown", "site_id": None},
+            {"id": "BOTH", "kind": "pop", "name": "An id twice", "site_id": None},
+        ],
+        services=[
+            {"id": "fiber", "name": "Fiber Internet", "public": True, "position": 1},
+            {"id": "voice", "name": "Voice", "public": True, "position": 2},
+            {"id": "dark", "name": "Dark Fiber", "public": False, "position": 3},
+        ],
+        customers=[
+            {"id": "K-1", "name": "Acme Manufacturing"},
+            {"id": "K-2", "name": "Bourbon County Schools"},
+            {"id": "BOTH", "name": "A customer called like a POP"},
+        ],
+        addresses=[
+            {"id": 1, "channel": "email", "value": "noc@acme.example"},
+            {"id": 2, "channel": "sms", "value": "+18595550123"},
+            {"id": 3, "channel": "email", "value": "gone@school.example", "suppressed": "opted_out"},
+        ],
+        contacts=[
+            {"id": "C-1", "customer_id": "K-1", "name": "Ann Dole", "email_id": 1, "phone_id": 2, "timezone": "America/Chicago"},
+            {"id": "C-2", "customer_id": "K-2", "name": "Bob", "email_id": 3, "phone_id": None, "timezone": ""},
+        ],
+        circuits=[
+            {"id": "CIR-1", "customer_id": "K-1", "service_id": "fiber", "label": "Main Office", "site_id": "LEX", "place": "12 Mill St"},
+            {"id": "CIR-2", "customer_id": "K-1", "service_id": "dark", "label": "Warehouse", "site_id": "LEX", "place": ""},
+            {"id": "CIR-3", "customer_id": "K-2", "service_id": "fiber", "label": "High School", "site_id": "GEO", "place": ""},
+            {"id": "CIR-4", "customer_id": "K-2", "service_id": "fiber", "label": "Library", "site_id": "GEO", "place": ""},
+        ],
+        subscriptions=[{"customer_id": "K-2", "service_id": "voice"}],
+    )  # fmt: skip
+
+
+async def add_impacts(database: Database, outage_id: str, *things: tuple[str, str, str, int], **values: Any) -> None:
+    """(kind, id, customer, level) each."""
+    usual = {"outage_id": outage_id, "episode": 1, "from_at": NOW, "to_at": None, "because": ["POP-LEX"]}
+    rows = [
+        {"thing_kind": kind, "thing_id": id, "customer_id": customer, "level": level, **usual, **values}
+        for kind, id, customer, level in things
+    ]
+    await add_rows(database, impacts=rows)
+
+
+async def add_delivery(database: Database, delivery_id: int, **values: Any) -> None:
+    usual = {
+        "id": delivery_id, "outage_id": "OUT-2026-0001", "episode": 1, "revision": 1, "kind": "acknowledgement",
+        "channel": "email", "address_id": 1, "to": "noc@acme.example", "customer_id": "K-1", "contact_id": "C-1",
+        "state": "accepted", "due_at": NOW, "created_at": NOW, "audience": "customer",
+    }  # fmt: skip
+    await add_rows(database, deliveries=[{**usual, **values}])
