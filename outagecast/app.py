@@ -31,6 +31,7 @@ from outagecast.domain.sms import segments
 from outagecast.engine.alerts import Alerts
 from outagecast.engine.brakes import Brakes
 from outagecast.engine.changes import Changes
+from outagecast.engine.crashpoints import Boundary, Crash, CrashPoint, boundary, never
 from outagecast.engine.dispatcher import Dispatcher
 from outagecast.engine.effects import Effects
 from outagecast.engine.house import House
@@ -85,12 +86,13 @@ def make_clock(speed: float = 1.0, epoch: datetime | None = None) -> Callable[[]
     return clock
 
 
-def crash_points(environ: Mapping[str, str]) -> Callable[[str], None]:
-    """For fault tests: `OUTAGECAST_CRASHPOINT=name:n` ends the process, as SIGKILL would, at the n-th passage of a named point."""
+def crash_points(environ: Mapping[str, str]) -> Crash:
+    """For fault tests: `OUTAGECAST_CRASHPOINT=name:n` ends the process, as SIGKILL would, at the n-th passage of a named
+    point (engine/crashpoints.py). ValueError for a name that no point has."""
     wanted, _, number = environ.get("OUTAGECAST_CRASHPOINT", "").partition(":")
     if not wanted:
-        return lambda name: None
-    left = {wanted: int(number or "1")}
+        return never
+    left: dict[str, int] = {CrashPoint(wanted): int(number or "1")}
 
     def passage(name: str) -> None:
         if name in left:
@@ -126,7 +128,12 @@ class Core:
 
 @asynccontextmanager
 async def open_core(
-    config: Config, *, clock: Callable[[], datetime] | None = None, speed: float = 1.0, wave_limit: int | None = None
+    config: Config,
+    *,
+    clock: Callable[[], datetime] | None = None,
+    speed: float = 1.0,
+    wave_limit: int | None = None,
+    crash: Crash = never,
 ) -> AsyncIterator[Core]:
     """Open and migrate the database, compile the templates. DatabaseRefused, BrokenTemplates say what is wrong."""
     clock = clock or make_clock(speed)
@@ -136,7 +143,7 @@ async def open_core(
         links = Links(await _secret(db), config.provider.public_url, _mail_domain(config))
         house = _house(config, db, clock, speed)
         reckoner, planner = Reckoner(db), Planner(house)
-        waves = Waves(house, planner, **({"limit": wave_limit} if wave_limit else {}))
+        waves = Waves(house, planner, crash=crash, **({"limit": wave_limit} if wave_limit else {}))
         effects, brakes = Effects(house, reckoner, planner, waves), Brakes(house)
         words = _words(config, links, clock)
         price = (config.sms.price_per_segment, config.sms.currency) if config.sms else None
@@ -152,7 +159,7 @@ async def open_core(
             effects=effects,
             waves=waves,
             brakes=brakes,
-            operations=Operations(house, effects, brakes),
+            operations=Operations(house, effects, brakes, crash=crash),
             inventory=Inventory(db, clock=clock, region=config.provider.region or None),
             people=People(db, clock=clock, secret=lambda: secrets.token_urlsafe(32)),
             previews=previewer,
@@ -165,7 +172,7 @@ async def open_core(
 class Daemon:
     """Everything that runs: start it, wait, stop it."""
 
-    def __init__(self, core: Core, *, crash: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, core: Core, *, crash: Crash = never) -> None:
         self.core = core
         self._crash = crash
         house, config = core.house, core.config
@@ -173,7 +180,7 @@ class Daemon:
         self._random = Random(secrets.randbits(64))
         self._failed: dict[str, str] = {}
         self.alerts = Alerts(house)
-        self.receipts = Receipts(house, self._note_failure)
+        self.receipts = Receipts(house, self._note_failure, crash=crash)
         self.ledger = Ledger(house.db, house.clock, crash=crash, on_change=house.changes.notify)
         self.channels = _channels(config, house)
         self.dispatchers = {
@@ -192,7 +199,7 @@ class Daemon:
             for name, channel in self.channels.items()
         }
         reconcilers = {name: c for name, c in self.channels.items() if isinstance(c, SmsChannel)}
-        self.recovery = Recovery(house, self.receipts, core.words, reconcilers, owner=self._owner)
+        self.recovery = Recovery(house, self.receipts, core.words, reconcilers, owner=self._owner, crash=crash)
         self.promises = Promises(house, core.operations, core.effects, self.alerts)
         self.intake = Intake(house, core.operations, core.reckoner, {m.name: m for m in config.monitors})
         self.scheduler = Scheduler()
@@ -299,7 +306,7 @@ class Daemon:
         async with core.db.read() as conn:
             stale = await deliveries.stale(conn, core.house.clock())
         if stale:
-            async with core.db.write() as conn:
+            async with boundary(core.db, self._crash, Boundary.EXPIRE) as conn:
                 await deliveries.expire(conn, core.house.clock())
         await self._alarm()
 
@@ -339,15 +346,25 @@ class Daemon:
                         await self.alerts.ask(conn, row, Ask.FAILURE, now, detail)
 
 
-async def run(config: Config, *, speed: float = 1.0, epoch: datetime | None = None, on_ready: Callable[[int], None]) -> None:
+async def run(
+    config: Config,
+    *,
+    speed: float = 1.0,
+    epoch: datetime | None = None,
+    wave_limit: int | None = None,
+    on_ready: Callable[[int], None],
+) -> None:
     """`serve`: until SIGTERM or SIGINT. `on_ready` gets the port once everything listens."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        core = await stack.enter_async_context(open_core(config, clock=make_clock(speed, epoch), speed=speed))
-        daemon = Daemon(core, crash=crash_points(os.environ))
+        crash, clock = crash_points(os.environ), make_clock(speed, epoch)
+        core = await stack.enter_async_context(
+            open_core(config, clock=clock, speed=speed, wave_limit=wave_limit, crash=crash)
+        )
+        daemon = Daemon(core, crash=crash)
         await daemon.start()
         stack.push_async_callback(daemon.stop)
         app = make_app(daemon.services())
@@ -424,6 +441,7 @@ def _channels(config: Config, house: House) -> dict[ChannelName, Any]:
             ehlo_name=email.helo,
             connect_timeout=email.timeout,
             command_timeout=email.timeout,
+            data_timeout=email.timeout * 10,
             ca_file=email.ca_file,
         )
     if (sms := config.sms) is not None:

@@ -82,8 +82,13 @@ def look(cadence: Cadence, standing: Standing, now: datetime) -> Look:
         )
         if at is not None and at <= now
     )
+    if say not in (Say.NOTHING, Say.ETA_PASSED):
+        # The promise is kept by this very notice: there is nothing left to ask for.
+        ask = tuple(a for a in ask if a is not Ask.PROMISE)
     if say is Say.HOLDING_SLOW:
-        ask = (*(a for a in ask if a is not Ask.PROMISE), Ask.ESCALATION)
+        ask = (*ask, Ask.ESCALATION)
+    if say in (Say.ETA_PASSED, Say.ETA_PASSED_AND_HOLDING):
+        ask = tuple(a for a in ask if a is not Ask.ETA)
     return Look(say=say, ask=ask, look_again_at=None if say is not Say.NOTHING else _next_look(cadence, standing, ask))
 
 
@@ -99,7 +104,10 @@ def next_promise(cadence: Cadence, say: Say, *, words: int, now: datetime, stand
     """The promise that the daemon's own notice gives; None names no clock time."""
     match say:
         case Say.HOLDING | Say.ETA_PASSED_AND_HOLDING:
-            return now + cadence.interval(words)
+            interval = cadence.interval(words)
+            kept = standing.next_update_by
+            # A notice early for its promise must not give that very promise again, or one before it.
+            return now + interval if kept is None or now + interval > kept else kept + interval
         case Say.ETA_PASSED | Say.NOTHING:
             return standing.next_update_by
         case Say.HOLDING_SLOW:
@@ -120,14 +128,18 @@ def _remind_promise_at(cadence: Cadence, standing: Standing) -> datetime | None:
     promise = standing.next_update_by
     if promise is None or standing.reminded_promise == promise:
         return None
+    # A wave that takes longer than the reminder's lead has the daemon speak first: then staff are asked before that.
+    hold = hold_at(cadence, standing)
+    before = promise if hold > promise - cadence.remind_before else hold
     # Where the promise is shorter than the reminder's lead, half of it is left in peace.
-    return max(promise - cadence.remind_before, standing.promised_at + (promise - standing.promised_at) / 2)
+    return max(before - cadence.remind_before, standing.promised_at + (promise - standing.promised_at) / 2)
 
 
 def _remind_eta_at(cadence: Cadence, standing: Standing) -> datetime | None:
     if standing.eta is None or standing.eta_passed_told or standing.reminded_eta == standing.eta:
         return None
-    return max(standing.eta - cadence.remind_before, standing.last_word_at)
+    # As with the promise: whoever has just spoken is left in peace for half of the time.
+    return max(standing.eta - cadence.remind_before, standing.last_word_at + (standing.eta - standing.last_word_at) / 2)
 
 
 def _next_look(cadence: Cadence, standing: Standing, asked: tuple[Ask, ...]) -> datetime:

@@ -195,7 +195,7 @@ def plan(
         leader = next((lead for lead in prior if lead.role is Role.LEADS), None)
         speaker, news = _judge(speaking.outage_id, thing, level, leader)
         if speaker:
-            sent = _last_sent(leader, history, unsaid)
+            sent = _last_sent(speaking, thing.key, leader, history, unsaid)
             said.setdefault(speaker, []).append(_said(speaking, thing, level, leader, news, sent))
         if level is not Level.NO_IMPACT:
             down.add(thing.key)
@@ -207,7 +207,8 @@ def plan(
     )
     for outage_id, lines in unsaid.items():
         if _replaces(speaking, outage_id, said.get(outage_id, [])):
-            said.setdefault(outage_id, []).extend(_unsaid_ends(speaking, lines, said.get(outage_id, []), down))
+            own = said.setdefault(outage_id, [])
+            own.extend(_unsaid_ends(lines, own, down, _knows(speaking, history[outage_id])))
     utterances = [
         utterance
         for outage_id in sorted(said, key=lambda o: (o != speaking.outage_id, o))
@@ -266,15 +267,29 @@ def _new_leads(
 
 
 def _last_sent(
-    leader: Lead | None, history: Mapping[str, AddressHistory], unsaid: Mapping[str, Mapping[ThingKey, Line]]
+    speaking: Speaking,
+    key: ThingKey,
+    leader: Lead | None,
+    history: Mapping[str, AddressHistory],
+    unsaid: Mapping[str, Mapping[ThingKey, Line]],
 ) -> Level | None:
     """The level that this address was last *sent* for a thing, by whichever outage; None if it was sent none."""
     if leader is None:
-        return None
-    line = unsaid.get(leader.outage_id, {}).get(leader.key)
+        ends = (
+            lines[key].was
+            for outage_id, lines in unsaid.items()
+            if key in lines and lines[key].level is Level.NO_IMPACT and _knows(speaking, history[outage_id])
+        )
+        return next(ends, None)
+    line = unsaid.get(leader.outage_id, {}).get(key)
     if line is not None and line.level is not Level.NO_IMPACT:
         return line.was
     return leader.level if history.get(leader.outage_id, NO_HISTORY).reached else None
+
+
+def _knows(speaking: Speaking, history: AddressHistory) -> bool:
+    """Whether an address for which an end waits knows of the beginning: without late acknowledgements no other end waits."""
+    return history.reached or not speaking.combine_late
 
 
 def _replaces(speaking: Speaking, outage_id: str, said: list[_Said]) -> bool:
@@ -283,14 +298,11 @@ def _replaces(speaking: Speaking, outage_id: str, said: list[_Said]) -> bool:
     return (own and speaking.to_all) or any(s.news is not _News.SAME for s in said)
 
 
-def _unsaid_ends(
-    speaking: Speaking, lines: Mapping[ThingKey, Line], said: list[_Said], down: set[ThingKey]
-) -> list[_Said]:
+def _unsaid_ends(lines: Mapping[ThingKey, Line], said: list[_Said], down: set[ThingKey], knows: bool) -> list[_Said]:
     """The ends that wait to leave and would be lost with the message that said them. What is down again has no end."""
     spoken = down | {_key_of(s.line) for s in said}
     return [
-        # Where late acknowledgements say nothing, an end waits only for those who know.
-        _Said(news=_News.BACK, line=line, known=not speaking.combine_late)
+        _Said(news=_News.BACK, line=line, known=knows)
         for key, line in lines.items()
         if line.level is Level.NO_IMPACT and key not in spoken
     ]
@@ -368,8 +380,7 @@ def _to_unacknowledged(
         said,
         history,
         combined=True,
-        # Where COVERED stands for the acknowledgement, nobody can tell from here whether anything was read: say it.
-        silent=not speaking.combine_late and not history.acked,
+        silent=not speaking.combine_late,
     )
 
 

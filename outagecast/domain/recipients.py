@@ -118,7 +118,9 @@ def quiet_until(hours: Hours | None, zone: str, now: datetime) -> datetime | Non
     if not inside:
         return None
     day = here.date() + timedelta(days=1 if start > end and clock >= start else 0)
-    return datetime.combine(day, end, tzinfo=here.tzinfo).astimezone(now.tzinfo)
+    # In the hour that the clocks show twice, the end comes twice as well: the next one counts.
+    ends = (datetime.combine(day, end.replace(fold=fold), tzinfo=here.tzinfo).astimezone(now.tzinfo) for fold in (0, 1))
+    return next((at for at in ends if at > now), None)
 
 
 def _against(

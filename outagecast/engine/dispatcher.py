@@ -18,6 +18,7 @@ import structlog
 from outagecast.channels.base import Channel, Lane, RouteDown
 from outagecast.domain.delivery import (
     Accepted,
+    Ambiguous,
     Deferred,
     DeliveryState,
     FailureScope,
@@ -30,6 +31,7 @@ from outagecast.domain.message import ChannelName, Message
 from outagecast.domain.notices import END_KINDS, NoticeKind
 from outagecast.domain.suppression import EndReason, SuppressReason
 from outagecast.domain.throttle import Bucket, admit, start_of_day
+from outagecast.engine.crashpoints import Boundary, Crash, CrashPoint, boundary, never
 from outagecast.engine.house import House
 from outagecast.engine.ledger import Ledger, Suppression
 from outagecast.storage import deliveries
@@ -89,7 +91,7 @@ class Dispatcher:
         owner: str,
         new_key: Callable[[], str],
         jitter: Callable[[], float],
-        crash: Callable[[str], None] = lambda _: None,
+        crash: Crash = never,
         on_failure: Callable[[str, str], None] = lambda outage_id, reason: None,
     ) -> None:
         self._house = house
@@ -116,6 +118,7 @@ class Dispatcher:
         self._stopping = False
         self._blocked_until = 0.0
         self._probing = False
+        self._downs = 0
         self._busy = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.route = RouteState()
@@ -160,6 +163,10 @@ class Dispatcher:
             except (DatabaseFault, OSError) as fault:
                 log.error("claim_refused", channel=self._name.value, error=str(fault.__cause__ or fault)[:200])
                 claimed = 0
+            except Exception:
+                # A bug, but one that must not silence the channel: what was claimed has been given back.
+                log.exception("claim_failed", channel=self._name.value)
+                claimed = 0
             if not claimed:
                 await self._sleep(POLL)
 
@@ -171,14 +178,24 @@ class Dispatcher:
         now = self._house.clock()
         until = now + self._house.stretch(self._house.delivery.lease)
         count = 1 if self._probing else BATCH
-        async with self._house.db.write() as conn:
+        downs = self._downs
+        async with boundary(self._house.db, self._crash, Boundary.CLAIM) as conn:
             rows = await deliveries.claim(
                 conn, channel=self._name, owner=self._owner, now=now, until=until, count=count
             )
-        self._crash("after_claim")
-        rows = await self._cap(list(rows), now)
-        for start in range(0, len(rows), RENDER):
-            await self._render(rows[start : start + RENDER])
+        claimed = {row.id: Claim(id=row.id, fence=row.fence) for row in rows}
+        try:
+            rows = await self._cap(list(rows), now)
+            for start in range(0, len(rows), RENDER):
+                part = rows[start : start + RENDER]
+                await self._render(part, downs)
+                for row in part:
+                    del claimed[row.id]
+        except BaseException:
+            # Our heartbeat would keep these leases for ever; giving back is guarded, so those that were ended stay so.
+            for claim in claimed.values():
+                self._ledger.give_back(claim)
+            raise
         return len(rows)
 
     async def _wait_for_room(self) -> None:
@@ -203,20 +220,30 @@ class Dispatcher:
             else:
                 capped.append(Claim(id=row.id, fence=row.fence))
         if capped:
-            async with self._house.db.write() as conn:
+            async with boundary(self._house.db, self._crash, Boundary.CAP) as conn:
                 await deliveries.end_leased(conn, capped, DeliveryState.CAPPED, EndReason.SMS_PER_DAY.value, now)
         return kept
 
-    async def _render(self, rows: list[Any]) -> None:
+    async def _render(self, rows: list[Any], downs: int) -> None:
+        """Queue these rows with their words. `downs`: how often the route had gone down when they were claimed."""
         wanted = {(row.outage_id, row.revision) for row in rows}
         async with self._house.db.read() as conn:
             revisions = {key: await deliveries.revision_facts(conn, *key) for key in wanted}
         keys = [self._new_key() for _ in rows]
-        messages = await asyncio.to_thread(self._words.render, rows, revisions, keys)
+        try:
+            messages = await asyncio.to_thread(self._words.render, rows, revisions, keys)
+        except Exception as error:
+            if len(rows) > 1:  # a poisoned revision must not hold up the others
+                for row in rows:
+                    await self._render([row], downs)
+                return
+            messages = [f"{type(error).__name__}: {error}"[:300]]
         broken: list[tuple[Any, str]] = []
         for row, key, message in zip(rows, keys, messages, strict=True):
             if isinstance(message, str):
                 broken.append((row, message))
+            elif self._stopping or self._downs != downs:
+                self._ledger.give_back(Claim(id=row.id, fence=row.fence))
             else:
                 self._queue.append(Ready(row=row, message=message, key=key))
                 self._work.release()
@@ -250,10 +277,12 @@ class Dispatcher:
             if ready is None:
                 continue
             self._busy += 1
+            self._ledger.lane_opened()
             try:
                 await self._run_lane(ready)
             finally:
                 self._busy -= 1
+                self._ledger.lane_closed()
 
     def _take(self) -> Ready | None:
         ready = self._queue.popleft() if self._queue else None
@@ -267,26 +296,39 @@ class Dispatcher:
         try:
             async with self._channel.lane() as lane:
                 while ready is not None:
+                    await self._keep_rate()
+                    if self._stopping:
+                        break
                     current, ready = ready, None
                     await self._send(lane, current)
-                    if not self._stopping and self._queue and self._blocked_until <= monotonic():
+                    # Never wait for work here: an idle lane that counts as busy would keep the route from being probed.
+                    if self._may_go_on():
                         await self._work.acquire()
                         ready = self._take()
         except RouteDown as down:
+            self._route_down(down.outcome)
+        finally:
             if ready is not None:
                 self._ledger.give_back(ready.claim)
-            self._route_down(down.outcome)
+
+    def _may_go_on(self) -> bool:
+        up = not self._stopping and self._blocked_until <= monotonic()
+        return up and bool(self._queue) and not self._work.locked()
 
     async def _send(self, lane: Lane[Any], ready: Ready) -> None:
-        await self._keep_rate()
         now = self._house.clock()
         mark = Mark(id=ready.row.id, fence=ready.row.fence, key=ready.key, number=ready.row.attempt + 1, at=now)
         if not await self._ledger.mark(mark):
             self._ledger.refuse(ready.claim)
             return
-        self._crash("before_send")
-        outcome = await lane.send(ready.message)
-        self._crash("after_send")
+        self._crash(CrashPoint.BEFORE_SEND)
+        try:
+            outcome = await lane.send(ready.message)
+        except Exception as error:
+            # A bug in the channel: nobody can know what had been written by then.
+            log.exception("send_failed", channel=self._name.value, delivery=ready.row.id)
+            outcome = Ambiguous(code="bug", reason=f"{type(error).__name__}: {error}")
+        self._crash(CrashPoint.AFTER_SEND)
         self._record(ready, outcome)
 
     async def _keep_rate(self) -> None:
@@ -308,10 +350,15 @@ class Dispatcher:
             policy=self._policy,
         )
         self._ledger.finish(self._finish(ready, outcome, then.state, then.wait, now), row.outage_id)
-        if isinstance(outcome, Accepted):
-            self._route_up()
-        elif isinstance(outcome, Rejected | Deferred) and outcome.scope is FailureScope.ROUTE:
-            self._route_down(outcome)
+        match outcome:
+            case Accepted() | Rejected(scope=FailureScope.MESSAGE | FailureScope.ADDRESS):
+                self._route_up()
+            case Deferred(scope=FailureScope.ADDRESS):
+                self._route_up()
+            case Rejected() | Deferred(scope=FailureScope.ROUTE):
+                self._route_down(outcome)
+            case Deferred() | Ambiguous():
+                pass
         if isinstance(outcome, Rejected) and outcome.suppress_as and row.address_id is not None:
             reason = SuppressReason(outcome.suppress_as).value
             self._ledger.suppress(
@@ -345,6 +392,7 @@ class Dispatcher:
         if isinstance(outcome, Deferred) and outcome.retry_after is not None:
             # The provider's own word: a storm of 429 asks for a second or two, not for half a minute.
             wait = outcome.retry_after
+        self._downs += 1
         self._blocked_until = max(self._blocked_until, monotonic() + wait.total_seconds())
         self._probing = True
         if self.route.since is None:

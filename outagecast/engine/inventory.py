@@ -7,8 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from outagecast.domain.errors import FieldError, Invalid, NotFound
 from outagecast.domain.imports import Batch, Difference, ImportRefused, Reject
 from outagecast.domain.inventory import InventoryKind, clean, keys
@@ -19,7 +17,7 @@ from outagecast.importers.csv import read_batches
 from outagecast.importers.files import REJECTS, Source, recognise
 from outagecast.importers.rejects import RejectsFile, remove_stale
 from outagecast.storage import checks, compare, inventory, outages, staging
-from outagecast.storage.engine import Database
+from outagecast.storage.engine import Connection, Database
 from outagecast.storage.staging import Staging
 
 Progress: TypeAlias = Callable[[str, int], None]
@@ -229,21 +227,21 @@ class Inventory:
             await self._record(conn, actor, {"kinds": counts, "rejects": report.rejects})
         return True
 
-    async def _apply_one(self, conn: AsyncConnection, kind: InventoryKind, id: str) -> None:
+    async def _apply_one(self, conn: Connection, kind: InventoryKind, id: str) -> None:
         before = await _addresses_of(conn, kind, id)
         await compare.apply(conn, [kind], complete=(), revive=True)
         if held := before | await _addresses_of(conn, kind, id):
             await inventory.refresh_shared(conn, held)
         await inventory.bump_version(conn)
 
-    async def _suppress(self, conn: AsyncConnection, of: Sequence[Suppression], actor: Actor) -> None:
+    async def _suppress(self, conn: Connection, of: Sequence[Suppression], actor: Actor) -> None:
         for channel, value, reason in of:
             now = self._clock()
             if await inventory.suppress(conn, channel=channel, value=value, reason=reason, by=actor.name, now=now):
                 why = f"{channel}: {reason}"
                 await outages.record(conn, at=now, what=Happened.SUPPRESSED, actor=actor, why=why)
 
-    async def _record(self, conn: AsyncConnection, actor: Actor, data: dict[str, Any]) -> None:
+    async def _record(self, conn: Connection, actor: Actor, data: dict[str, Any]) -> None:
         await outages.record(conn, at=self._clock(), what=Happened.IMPORTED, actor=actor, data=data)
 
 
@@ -266,12 +264,12 @@ def _kind(word: str) -> InventoryKind:
     return kind
 
 
-async def _not_found(conn: AsyncConnection, kind: str, id: str) -> NotFound:
+async def _not_found(conn: Connection, kind: str, id: str) -> NotFound:
     near = await inventory.did_you_mean(conn, kind, id)
     return NotFound(f"no {kind} {id}" + (f" (did you mean {near}?)" if near else ""))
 
 
-async def _addresses_of(conn: AsyncConnection, kind: InventoryKind, id: str) -> set[int]:
+async def _addresses_of(conn: Connection, kind: InventoryKind, id: str) -> set[int]:
     if kind is InventoryKind.CONTACTS:
         return await inventory.address_ids(conn, contact_id=id)
     return await inventory.address_ids(conn, customer_id=id) if kind is InventoryKind.CUSTOMERS else set()
@@ -294,7 +292,7 @@ def _brake(kinds: Mapping[InventoryKind, Difference], wanted: _Wanted) -> None:
         raise ImportRefused(errors, len(errors))
 
 
-async def _write_rejects(conn: AsyncConnection, wanted: _Wanted, path: Path, total: int) -> tuple[str, ...]:
+async def _write_rejects(conn: Connection, wanted: _Wanted, path: Path, total: int) -> tuple[str, ...]:
     """The rejects go to their file; without any, an older file of that name goes, as it no longer holds."""
     if not total:
         await asyncio.to_thread(remove_stale, path)

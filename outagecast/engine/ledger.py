@@ -15,11 +15,14 @@ import structlog
 
 from outagecast.domain.delivery import DeliveryState
 from outagecast.domain.timeline import Happened
+from outagecast.engine.crashpoints import Boundary, Crash, never, transact
 from outagecast.storage import deliveries, outages
 from outagecast.storage.deliveries import Claim, Finish, Mark
-from outagecast.storage.engine import Database, DatabaseFault
+from outagecast.storage.engine import Connection, Database, DatabaseFault
 
 log = structlog.get_logger(__name__)
+GATHER = 0.004
+"""Seconds a transaction waits for the other lanes' marks: a commit costs about as much, and one for ten beats ten for one."""
 PAUSE_AFTER_FAULT = 0.5
 """Seconds between tries while the database refuses to write (full, locked, gone)."""
 
@@ -54,7 +57,7 @@ class Ledger:
         db: Database,
         clock: Callable[[], datetime],
         *,
-        crash: Callable[[str], None] = lambda _: None,
+        crash: Crash = never,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._db = db
@@ -66,6 +69,8 @@ class Ledger:
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
+        self._full = asyncio.Event()
+        self._lanes = 0
         self.faults = 0
         """Transactions the database refused since the start."""
 
@@ -86,11 +91,20 @@ class Ledger:
         """Until everything handed in so far is durable."""
         await self._idle.wait()
 
+    def lane_opened(self) -> None:
+        """One more lane that will ask for marks: a transaction waits a little for all of them."""
+        self._lanes += 1
+
+    def lane_closed(self) -> None:
+        self._lanes -= 1
+        self._look_if_full()
+
     async def mark(self, mark: Mark) -> bool:
         """True once it is durable that this row is about to be written; False if it may not be (any more)."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._next.marks.append((mark, future))
         self._ring()
+        self._look_if_full()
         return await future
 
     def finish(self, finish: Finish, outage_id: str) -> None:
@@ -118,12 +132,24 @@ class Ledger:
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
-            await asyncio.sleep(0)  # let every lane that is ready put its mark into the same transaction
+            await self._gather()
             self._wake.clear()
             batch, self._next = self._next, _Batch()
             await self._write(batch)
             if not self._next:
                 self._idle.set()
+
+    def _look_if_full(self) -> None:
+        if len(self._next.marks) >= self._lanes:
+            self._full.set()
+
+    async def _gather(self) -> None:
+        self._full.clear()
+        self._look_if_full()
+        if not self._full.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GATHER):
+                    await self._full.wait()
 
     async def _write(self, batch: _Batch) -> None:
         try:
@@ -134,12 +160,29 @@ class Ledger:
             self._retry_later(batch)
             await asyncio.sleep(PAUSE_AFTER_FAULT)
             return
-        self._crash("after_mark")
         for mark, future in batch.marks:
             if not future.done():
                 future.set_result(mark.id in allowed)
+            elif mark.id in allowed:
+                self._unmark(mark)
         if batch.finishes or batch.refused or batch.suppressions:
             self._on_change()
+
+    def _unmark(self, mark: Mark) -> None:
+        """Whoever asked for it was cancelled while it was being written: nothing was sent, and that is known."""
+        now = self._clock()
+        finish = Finish(
+            id=mark.id,
+            fence=mark.fence,
+            key=mark.key,
+            state=DeliveryState.PLANNED,
+            at=now,
+            outcome="cancelled",
+            code="cancelled",
+            detail="nothing was written",
+            due_at=now,
+        )
+        self.finish(finish, "")
 
     def _retry_later(self, batch: _Batch) -> None:
         """Nothing is sent without its mark; outcomes are kept until the database takes them."""
@@ -154,7 +197,8 @@ class Ledger:
 
     async def _commit(self, batch: _Batch) -> set[int]:
         now = self._clock()
-        async with self._db.write() as conn:
+
+        async def work(conn: Connection) -> set[int]:
             await deliveries.finish(conn, [finish for finish, _ in batch.finishes])
             for s in batch.suppressions:
                 await deliveries.suppress_address(conn, s.address_id, s.reason, s.code, now)
@@ -164,9 +208,9 @@ class Ledger:
                 await deliveries.give_back(conn, batch.refused)
             for due_at in {due for _, due in batch.returned}:
                 await deliveries.give_back(conn, [c for c, due in batch.returned if due == due_at], due_at)
-            allowed = await deliveries.mark(conn, [mark for mark, _ in batch.marks], now)
-            self._crash("before_ledger_commit")
-        return allowed
+            return await deliveries.mark(conn, [mark for mark, future in batch.marks if not future.done()], now)
+
+        return await transact(self._db, self._crash, Boundary.LEDGER, work)
 
 
 def _lines(batch: _Batch, now: datetime) -> list[dict[str, Any]]:

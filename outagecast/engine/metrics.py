@@ -53,7 +53,9 @@ class Metrics(Collector):
             outages.add_metric([status], count)
         yield outages
         oldest = GaugeMetricFamily(
-            "outagecast_oldest_due_seconds", "Age of the oldest message that is due and has not left.", labels=["channel"]
+            "outagecast_oldest_due_seconds",
+            "Age of the oldest message that is due and has not left.",
+            labels=["channel"],
         )
         outcomes = CounterMetricFamily(
             "outagecast_outcomes", "Answers of the channels since the start.", labels=["channel", "outcome"]

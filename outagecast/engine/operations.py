@@ -29,6 +29,7 @@ from outagecast.domain.outage import (
 from outagecast.domain.timeline import Happened
 from outagecast.engine import intents
 from outagecast.engine.brakes import Brake, Brakes
+from outagecast.engine.crashpoints import Boundary, Crash, boundary, never, transact
 from outagecast.engine.effects import Effects, Prepared, WorldMoved
 from outagecast.engine.house import House
 from outagecast.engine.intents import Intent
@@ -82,9 +83,10 @@ class Told:
 
 
 class Operations:
-    def __init__(self, house: House, effects: Effects, brakes: Brakes) -> None:
+    def __init__(self, house: House, effects: Effects, brakes: Brakes, *, crash: Crash = never) -> None:
         self._house = house
         self._db = house.db
+        self._crash = crash
         self._effects = effects
         self._brakes = brakes
         self._verbs = asyncio.Lock()
@@ -122,7 +124,7 @@ class Operations:
 
     async def undo(self, outage_id: str, *, actor: Actor) -> Told:
         """Take back the newest revision that has not taken effect. Conflict when there is none (any more)."""
-        async with self._verbs, self._db.write() as conn:
+        async with self._verbs, boundary(self._db, self._crash, Boundary.UNDO) as conn:
             await self._row(conn, outage_id)
             pending = await outages.revisions_in(conn, outage_id, RevisionState.PENDING)
             now = self._house.clock()
@@ -257,7 +259,7 @@ class Operations:
     async def propose_end(self, outage_id: str, ending: Ending, *, actor: Actor) -> None:
         """A resolution for a person to release; nothing where one waits already."""
         now = self._house.clock()
-        async with self._verbs, self._db.write() as conn:
+        async with self._verbs, boundary(self._db, self._crash, Boundary.VERB) as conn:
             row = await self._row(conn, outage_id)
             waiting = await outages.revisions_in(conn, outage_id, RevisionState.HELD)
             if any(revision.verb == Verb.RESOLVE.value for revision in waiting):
@@ -291,21 +293,21 @@ class Operations:
 
     async def pause(self, reason: str, *, actor: Actor) -> None:
         """Stop all sending; the reason shows to everyone."""
-        async with self._db.write() as conn:
+        async with boundary(self._db, self._crash, Boundary.VERB) as conn:
             await outages.put_meta(conn, "paused", reason.strip() or "paused by hand")
             await outages.put_meta(conn, "paused_by", actor.name)
             await outages.record(conn, at=self._house.clock(), what=Happened.PAUSED, actor=actor, why=reason)
         self._house.changes.notify()
 
     async def resume(self, *, actor: Actor) -> None:
-        async with self._db.write() as conn:
+        async with boundary(self._db, self._crash, Boundary.VERB) as conn:
             await outages.put_meta(conn, "paused", None)
             await outages.put_meta(conn, "paused_by", None)
             await outages.record(conn, at=self._house.clock(), what=Happened.RESUMED, actor=actor)
         self._house.changes.notify()
 
     async def _freeze(self, outage_id: str, reason: str | None, actor: Actor, what: Happened) -> None:
-        async with self._db.write() as conn:
+        async with boundary(self._db, self._crash, Boundary.VERB) as conn:
             row = await self._row(conn, outage_id)
             if OutageStatus(row.status) not in OPEN:
                 raise Conflict(f"{outage_id} is {row.status}: only an open outage can be held")
@@ -381,7 +383,8 @@ class Operations:
         values = _new_row(declaration, now, actor, monitor)
         provisional = SimpleNamespace(**values, id=NEW)
         prepared = await self._effects.prepare(provisional, intents.declare(provisional, change))
-        async with self._db.write() as conn:
+
+        async def work(conn: Connection) -> Told:
             brake = held_because or (None if declaration.release else Brake.DRAFT.value)
             if brake is None:
                 brake = await self._brake(conn, prepared, actor, now)
@@ -411,6 +414,8 @@ class Operations:
             if not brake and pending_until is None:
                 await self._effects.take(conn, outage_id, 1, _renamed(prepared, outage_id), now)
             return await self._told(conn, outage_id, 1, created=True)
+
+        return await transact(self._db, self._crash, Boundary.DECLARE, work)
 
     async def _release(self, outage_id: str, actor: Actor, undo_for: timedelta | None) -> Told:
         now = self._house.clock()
@@ -444,13 +449,9 @@ class Operations:
                 customers=_customers(prepared),
                 held_because=revision.held_because,
             )
-        async with self._db.write() as conn:
-            changed = await outages.change_revision(
-                conn, outage_id, revision.number, RevisionState.HELD, state=RevisionState.UNDONE.value
-            )
-            if not changed:
-                raise Conflict("somebody else has released it")
-        return await self._start(row, verb, dict(revision.change), actor, undo, now, prepared, what=Happened.RELEASED)
+        return await self._start(
+            row, verb, dict(revision.change), actor, undo, now, prepared, what=Happened.RELEASED, held=revision.number
+        )
 
     async def _verb(
         self,
@@ -501,12 +502,18 @@ class Operations:
         *,
         what: Happened,
         note: str = "",
+        held: int | None = None,
     ) -> Told:
-        """Commit a revision: at once, pending, or held by a brake."""
-        async with self._db.write() as conn:
+        """Commit a revision: at once, pending, or held by a brake. `held`: the held one whose place it takes."""
+
+        async def work(conn: Connection) -> Told:
             current = await self._row(conn, row.id)
             if current.revision != row.revision or current.status != row.status:
                 raise WorldMoved
+            if held is not None and not await outages.change_revision(
+                conn, row.id, held, RevisionState.HELD, state=RevisionState.UNDONE.value
+            ):
+                raise Conflict("somebody else has released it")
             released = what is Happened.RELEASED
             brake = None if released or prepared.intent.ends else await self._brake(conn, prepared, actor, now)
             number = row.revision + 1
@@ -531,6 +538,8 @@ class Operations:
                 await self._effects.take(conn, row.id, number, prepared, now)
             return await self._told(conn, row.id, number, created=verb is Verb.DECLARE)
 
+        return await transact(self._db, self._crash, Boundary.VERB, work)
+
     async def _take_due(self, outage_id: str, number: int) -> int:
         now = self._house.clock()
         async with self._db.read() as conn:
@@ -546,7 +555,8 @@ class Operations:
             await self._drop(row, revision, str(error), now)
             return 0
         prepared = await self._effects.prepare(row, intent)
-        async with self._db.write() as conn:
+
+        async def work(conn: Connection) -> None:
             await outages.change(conn, outage_id, pending_until=None)
             later = [r for r in await outages.revisions_in(conn, outage_id, RevisionState.PENDING) if r.number > number]
             if later:
@@ -561,6 +571,8 @@ class Operations:
                 revision=number,
                 why=verb.value,
             )
+
+        await transact(self._db, self._crash, Boundary.TAKE_EFFECT, work)
         return 1
 
     async def _speak(self, outage_id: str, intent: Intent, take: Callable[..., Awaitable[Said]]) -> Said | None:
@@ -571,7 +583,8 @@ class Operations:
         if OutageStatus(row.status) not in OPEN or row.pending_until is not None or busy:
             return None
         prepared = await self._effects.prepare(row, intent)
-        async with self._db.write() as conn:
+
+        async def work(conn: Connection) -> Said:
             current = await self._row(conn, outage_id)
             if current.revision != row.revision:
                 raise WorldMoved
@@ -582,12 +595,14 @@ class Operations:
             await outages.change(conn, outage_id, revision=number)
             return await take(conn, number, prepared, now)
 
+        return await transact(self._db, self._crash, Boundary.SPEAK, work)
+
     async def _change_draft(
         self, row: Record, verb: Verb, change: dict[str, Any], actor: Actor, now: datetime, note: str
     ) -> Told:
         """A draft has told nobody: it changes, or goes, in silence."""
         cadence = self._house.cadence(row.severity)
-        async with self._db.write() as conn:
+        async with boundary(self._db, self._crash, Boundary.VERB) as conn:
             first = await outages.revision(conn, row.id, 1)
             assert first is not None
             if verb is Verb.RETRACT:
@@ -614,7 +629,7 @@ class Operations:
 
     async def _drop(self, row: Record, revision: Record, why: str, now: datetime) -> None:
         """What was decided before has no place any more (it was resolved meanwhile): it is never said, and that is on record."""
-        async with self._db.write() as conn:
+        async with boundary(self._db, self._crash, Boundary.TAKE_EFFECT) as conn:
             await outages.change_revision(
                 conn, row.id, revision.number, RevisionState.PENDING, state=RevisionState.UNDONE.value
             )

@@ -35,7 +35,7 @@ from outagecast.domain.suppression import EndReason, SuppressReason
 from outagecast.engine.house import House
 from outagecast.storage import outages, planning
 from outagecast.storage.batches import chunks
-from outagecast.storage.engine import Connection
+from outagecast.storage.engine import Connection, in_thread
 from outagecast.storage.planning import ThingWords
 
 CHUNK = 500
@@ -149,6 +149,8 @@ class Planner:
     ) -> Decided:
         """Read and decide for one chunk, writing nothing. `overlay` adds impacts that are only supposed (a preview)."""
         findings = await self._read(conn, speech, part, overlay or {})
+        if in_thread(conn):
+            return self._decide(speech, part, findings, now)
         return await asyncio.to_thread(self._decide, speech, part, findings, now)
 
     async def unreachable(

@@ -256,4 +256,3 @@ def _sample(planned: PlannedRow, message: Message) -> dict[str, Any]:
     if isinstance(message, EmailMessage):
         return shown | {"subject": message.subject, "text": message.text, "html": message.html}
     return shown | {"text": message.body, "segments": segments(message.body)}
-

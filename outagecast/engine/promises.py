@@ -30,7 +30,10 @@ class Promises:
         While everything is paused nothing is said; the first look afterwards says one thing in its present form.
         """
         async with self._house.db.read() as conn:
-            if await outages.get_meta(conn, "paused") is not None or await outages.get_meta(conn, "restored") is not None:
+            if (
+                await outages.get_meta(conn, "paused") is not None
+                or await outages.get_meta(conn, "restored") is not None
+            ):
                 return 0
             due = await outages.to_look_at(conn, self._house.clock())
         for outage_id in due:
@@ -82,7 +85,13 @@ class Promises:
                 )
             said = await self._effects.take(conn, outage_id, number, prepared, now, voice)
             await outages.record(
-                conn, at=now, what=Happened.HOLDING_SENT, actor=DAEMON, outage_id=outage_id, revision=number, why=say.value
+                conn,
+                at=now,
+                what=Happened.HOLDING_SENT,
+                actor=DAEMON,
+                outage_id=outage_id,
+                revision=number,
+                why=say.value,
             )
             return said
 

@@ -146,9 +146,7 @@ class Reckoner:
             "customer": assessment.customers,
             "circuit": by_id,
         }
-        return all(
-            parts.get(item["kind"], {}).get(item["id"], Level.NO_IMPACT) is Level.OUTAGE for item in named
-        )
+        return all(parts.get(item["kind"], {}).get(item["id"], Level.NO_IMPACT) is Level.OUTAGE for item in named)
 
     async def reckon(self, world: World, outage_id: str, extent: Extent | None) -> Reckoned:
         """What changes when this outage's extent becomes `extent`; None: it ends."""

@@ -14,6 +14,7 @@ from outagecast.domain.notices import END_KINDS
 from outagecast.domain.outage import OPEN, OutageStatus
 from outagecast.domain.timeline import Happened
 from outagecast.engine.alerts import DAEMON
+from outagecast.engine.crashpoints import Boundary, Crash, boundary, never
 from outagecast.engine.house import House
 from outagecast.engine.receipts import Receipts
 from outagecast.engine.words import WordSmith
@@ -45,8 +46,10 @@ class Recovery:
         reconcilers: Mapping[ChannelName, Reconciler],
         *,
         owner: str,
+        crash: Crash = never,
     ) -> None:
         self._house = house
+        self._crash = crash
         self._receipts = receipts
         self._words = words
         self._reconcilers = reconcilers
@@ -59,7 +62,10 @@ class Recovery:
 
     async def look(self) -> None:
         """Once in a while: leases that ran out, and what is to be done about rows nobody knows of."""
-        await self._take_over(all_others=False, why=LAPSED)
+        async with self._house.db.read() as conn:
+            lapsed = await deliveries.abandoned(conn, now=self._house.clock(), alive=self._owner)
+        if lapsed:
+            await self._take_over(all_others=False, why=LAPSED)
         await self._reconcile()
         await self._retry()
 
@@ -71,7 +77,7 @@ class Recovery:
 
     async def _take_over(self, *, all_others: bool, why: str) -> None:
         now = self._house.clock()
-        async with self._house.db.write() as conn:
+        async with boundary(self._house.db, self._crash, Boundary.TAKE_OVER) as conn:
             freed = await deliveries.release_leases(conn, now=now, alive=self._owner, all_others=all_others)
             orphans = await deliveries.orphans(conn, now=now, alive=self._owner, all_others=all_others)
             if orphans:
@@ -127,10 +133,19 @@ class Recovery:
             return
         now = self._house.clock()
         wait = self._house.stretch(self._house.delivery.ambiguous_retry_after)
-        async with self._house.db.write() as conn:
-            for row in await deliveries.ambiguous_ones(conn):
-                if row.ambiguous > 1 or row.transmitting_at + wait > now or not self._was_asked(row):
-                    continue
+        async with self._house.db.read() as conn:
+            due = [
+                row
+                for row in await deliveries.ambiguous_ones(conn)
+                if row.ambiguous == 1
+                and row.transmitting_at + wait <= now
+                and self._was_asked(row)
+                and await self._still_holds(conn, row, now)
+            ]
+        if not due:
+            return
+        async with boundary(self._house.db, self._crash, Boundary.RETRY) as conn:
+            for row in due:
                 if not await self._still_holds(conn, row, now):
                     continue
                 if await deliveries.settle_ambiguous(

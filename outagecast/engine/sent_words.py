@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from outagecast.domain.message import EmailMessage, Message, SmsMessage
+from outagecast.domain.sms import segments
 from outagecast.engine.words import WordSmith
 from outagecast.storage import views_deliveries
 from outagecast.storage.engine import Database
@@ -17,7 +18,7 @@ class SentWords:
         self._words = words
 
     async def __call__(self, delivery_ids: Sequence[int]) -> Mapping[int, Mapping[str, Any]]:
-        """By delivery: subject, text and html of a mail; text of an SMS."""
+        """By delivery: subject, text and html of a mail; text and segments of an SMS."""
         if not delivery_ids:
             return {}
         async with self._database.read() as conn:
@@ -34,4 +35,4 @@ def _plain(message: Message) -> dict[str, Any]:
         case EmailMessage():
             return {"subject": message.subject, "text": message.text, "html": message.html}
         case SmsMessage():
-            return {"text": message.body}
+            return {"text": message.body, "segments": segments(message.body)}

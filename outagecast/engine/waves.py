@@ -9,6 +9,7 @@ from outagecast.domain.facts import from_micros, to_micros
 from outagecast.domain.notices import Speaking
 from outagecast.domain.outage import END_VERBS, Verb
 from outagecast.domain.suppression import EndReason
+from outagecast.engine.crashpoints import Boundary, Crash, never, transact
 from outagecast.engine.house import House
 from outagecast.engine.planner import OtherVoice, Planner, Said, Speech
 from outagecast.storage import outages, planning
@@ -21,11 +22,14 @@ CHUNK = 2_000
 
 
 class Waves:
-    def __init__(self, house: House, planner: Planner, *, limit: int = LIMIT, chunk: int = CHUNK) -> None:
+    def __init__(
+        self, house: House, planner: Planner, *, limit: int = LIMIT, chunk: int = CHUNK, crash: Crash = never
+    ) -> None:
         self._house = house
         self._planner = planner
         self.limit = limit
         self._chunk = chunk
+        self._crash = crash
 
     async def begin(self, conn: Connection, speech: Speech, targets: Sequence[int], now: datetime) -> None:
         """Note the wave and its addresses in the verb's own transaction; the first chunk follows at once after it."""
@@ -44,7 +48,8 @@ class Waves:
 
     async def _advance(self, wave_id: int) -> int:
         now = self._house.clock()
-        async with self._house.db.write() as conn:
+
+        async def work(conn: Connection) -> int:
             wave = await rows.get(conn, wave_id)
             if wave is None or wave.done_at is not None:
                 return 0
@@ -64,8 +69,11 @@ class Waves:
                 )
             context = wave.context | {"voices": said.voices}
             await rows.advance(conn, wave_id, part[-1] if part else wave.cursor, context, None if part else now)
+            return len(part)
+
+        planned = await transact(self._house.db, self._crash, Boundary.WAVE, work)
         self._house.changes.notify()
-        return len(part)
+        return planned
 
 
 def _freeze(speech: Speech) -> dict[str, Any]:

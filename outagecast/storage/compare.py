@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from outagecast.domain.imports import Difference
 from outagecast.domain.inventory import COLUMNS, STATUS, Column, InventoryKind, Keeping, Value, keys
 
-APPLY_ROWS = 20_000
-"""Rows for one statement: what SQLite sets aside while a statement reads and writes one table is bounded by this."""
+APPLY_ROWS = 2_000
+"""Rows for one statement: SQLite keeps every page that a statement changes as it was before, in memory."""
 _SHARED = {Keeping.EMAIL: "email", Keeping.PHONE: "sms"}
 
 

@@ -76,6 +76,14 @@ def _may_go(now: datetime) -> list[ColumnElement[bool]]:
     ]
 
 
+def _ours(pairs: Sequence[tuple[int, int]]) -> list[ColumnElement[bool]]:
+    """These rows under these fences. The ids alone stand beside the pairs because SQLite finds rows by them only."""
+    return [
+        deliveries.c.id.in_([delivery_id for delivery_id, _ in pairs]),
+        tuple_(deliveries.c.id, deliveries.c.fence).in_(pairs),
+    ]
+
+
 def _address_is_clean() -> ColumnElement[bool]:
     bad = select(addresses.c.id).where(addresses.c.id == deliveries.c.address_id, addresses.c.suppressed.is_not(None))
     return ~bad.exists()
@@ -126,7 +134,7 @@ async def mark(conn: AsyncConnection, marks: Sequence[Mark], now: datetime) -> s
     statement = (
         update(deliveries)
         .where(
-            tuple_(deliveries.c.id, deliveries.c.fence).in_(pairs),
+            *_ours(pairs),
             deliveries.c.state == S.LEASED.value,
             *_may_go(now),
             _address_is_clean(),
@@ -173,7 +181,7 @@ _END_ATTEMPT = (
         code=bindparam("b_code"),
         detail=bindparam("b_detail"),
         provider_id=bindparam("b_provider"),
-        ambiguous=bindparam("b_is_ambiguous"),
+        ambiguous=or_(attempts.c.ambiguous, bindparam("b_is_ambiguous", type_=attempts.c.ambiguous.type)),
     )
 )
 
@@ -229,7 +237,7 @@ async def give_back(conn: AsyncConnection, claims: Iterable[Claim], due_at: date
             values["due_at"] = due_at
         await conn.execute(
             update(deliveries)
-            .where(tuple_(deliveries.c.id, deliveries.c.fence).in_(part), deliveries.c.state == S.LEASED.value)
+            .where(*_ours(part), deliveries.c.state == S.LEASED.value)
             .values(**values)
         )
 
@@ -242,7 +250,7 @@ async def end_leased(
     for part in chunks([(c.id, c.fence) for c in claims]):
         await conn.execute(
             update(deliveries)
-            .where(tuple_(deliveries.c.id, deliveries.c.fence).in_(part), deliveries.c.state == S.LEASED.value)
+            .where(*_ours(part), deliveries.c.state == S.LEASED.value)
             .values(state=state.value, reason=reason, detail=detail, ended_at=now, lease_owner=None, lease_until=None)
         )
 
@@ -254,7 +262,7 @@ async def suppress_leased(conn: AsyncConnection, claims: Sequence[Claim], now: d
         await conn.execute(
             update(deliveries)
             .where(
-                tuple_(deliveries.c.id, deliveries.c.fence).in_(part),
+                *_ours(part),
                 deliveries.c.state == S.LEASED.value,
                 ~_address_is_clean(),
             )
@@ -296,13 +304,10 @@ async def alarmed(conn: AsyncConnection, outage_id: str, revision: int) -> bool:
 
 
 async def release_leases(conn: AsyncConnection, *, now: datetime, alive: str, all_others: bool) -> int:
-    """LEASED rows go back to PLANNED when their lease has run out; with `all_others`, every other owner is known to be gone."""
-    gone = deliveries.c.lease_until <= now
-    if all_others:
-        gone = or_(gone, deliveries.c.lease_owner != alive)
+    """LEASED rows of others go back to PLANNED when their lease has run out; with `all_others`, all of them are gone."""
     statement = (
         update(deliveries)
-        .where(deliveries.c.state == S.LEASED.value, gone)
+        .where(deliveries.c.state == S.LEASED.value, _abandoned(now, alive, all_others=all_others))
         .values(state=S.PLANNED.value, lease_owner=None, lease_until=None, fence=deliveries.c.fence + 1)
     )
     return int((await conn.execute(statement)).rowcount)
@@ -310,11 +315,21 @@ async def release_leases(conn: AsyncConnection, *, now: datetime, alive: str, al
 
 async def orphans(conn: AsyncConnection, *, now: datetime, alive: str, all_others: bool) -> Sequence[Record]:
     """TRANSMITTING rows whose owner is gone (or whose lease has run out): nobody can know whether they arrived."""
-    gone = deliveries.c.lease_until <= now
-    if all_others:
-        gone = or_(gone, deliveries.c.lease_owner != alive)
-    query = select(deliveries).where(deliveries.c.state == S.TRANSMITTING.value, gone)
-    return (await conn.execute(query)).all()
+    gone = _abandoned(now, alive, all_others=all_others)
+    return (await conn.execute(select(deliveries).where(deliveries.c.state == S.TRANSMITTING.value, gone))).all()
+
+
+async def abandoned(conn: AsyncConnection, *, now: datetime, alive: str) -> bool:
+    """Whether another's lease has run out: asked often, so that the writer is only bothered when one has."""
+    gone = _abandoned(now, alive, all_others=False)
+    query = select(deliveries.c.id).where(deliveries.c.state.in_(IN_FLIGHT), gone)
+    return (await conn.execute(query.limit(1))).first() is not None
+
+
+def _abandoned(now: datetime, alive: str, *, all_others: bool) -> ColumnElement[bool]:
+    """`alive` knows what it is doing with its own rows: a jump of the clock must not take them out of its hands."""
+    other = deliveries.c.lease_owner.is_distinct_from(alive)
+    return other if all_others else and_(other, deliveries.c.lease_until <= now)
 
 
 async def make_ambiguous(conn: AsyncConnection, rows: Sequence[Record], now: datetime, code: str, detail: str) -> None:
@@ -322,7 +337,7 @@ async def make_ambiguous(conn: AsyncConnection, rows: Sequence[Record], now: dat
     for part in chunks([(row.id, row.fence) for row in rows]):
         await conn.execute(
             update(deliveries)
-            .where(tuple_(deliveries.c.id, deliveries.c.fence).in_(part), deliveries.c.state == S.TRANSMITTING.value)
+            .where(*_ours(part), deliveries.c.state == S.TRANSMITTING.value)
             .values(
                 state=S.AMBIGUOUS.value,
                 code=code,
@@ -427,12 +442,23 @@ async def spoken_since(conn: AsyncConnection, row: Record) -> bool:
 
 
 async def early_receipts(conn: AsyncConnection) -> Sequence[Record]:
-    """ACCEPTED rows whose receipt came before our own commit of the acceptance."""
+    """ACCEPTED and AMBIGUOUS rows whose receipt came before our own commit of the outcome: the row as it is, with the
+    attempt's key and receipt. That an earlier attempt was not delivered says nothing about a later one."""
     query = (
-        select(deliveries.c.id, attempts.c.receipt, attempts.c.receipt_code, attempts.c.receipt_at)
+        select(
+            deliveries, attempts.c.key.label("attempt_key"), attempts.c.receipt.label("attempt_receipt"),
+            attempts.c.receipt_code.label("attempt_receipt_code"),
+        )
         .join(attempts, attempts.c.delivery_id == deliveries.c.id)
-        .where(deliveries.c.state == S.ACCEPTED.value, attempts.c.receipt.in_((S.DELIVERED.value, S.UNDELIVERED.value)))
-    )
+        .where(
+            deliveries.c.state.in_((S.ACCEPTED.value, S.AMBIGUOUS.value)),
+            or_(
+                attempts.c.receipt == S.DELIVERED.value,
+                and_(attempts.c.receipt == S.UNDELIVERED.value, attempts.c.number == deliveries.c.attempt),
+                and_(attempts.c.receipt == S.ACCEPTED.value, deliveries.c.state == S.AMBIGUOUS.value),
+            ),
+        )
+    )  # fmt: skip
     return (await conn.execute(query)).all()
 
 

@@ -6,17 +6,17 @@ writer at a time in this process, so that nobody starves behind SQLite's own bus
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from alembic import command
 from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection as SyncConnection
-from sqlalchemy import event
+from sqlalchemy import CursorResult, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection as Connection
@@ -27,7 +27,8 @@ DatabaseFault = SQLAlchemyError
 BUSY_TIMEOUT_MS = 5000
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-__all__ = ["Connection", "Database", "DatabaseFault", "DatabaseRefused"]
+__all__ = ["Connection", "Database", "DatabaseFault", "DatabaseRefused", "in_thread"]
+T = TypeVar("T")
 
 
 class DatabaseRefused(Exception):
@@ -37,8 +38,9 @@ class DatabaseRefused(Exception):
 class Database:
     """One database. `read()` gives a connection with a consistent view; `write()` one transaction, committed on leaving."""
 
-    def __init__(self, engine: AsyncEngine, url: str) -> None:
+    def __init__(self, engine: AsyncEngine, in_threads: Engine, url: str) -> None:
         self._engine = engine
+        self._in_threads = in_threads
         self._writer = asyncio.Lock()
         self.url = url
 
@@ -55,14 +57,13 @@ class Database:
             path = (folder or Path.cwd()) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             name = str(path)
-        engine = create_async_engine(
-            parsed.set(drivername="sqlite+aiosqlite", database=name),
-            json_serializer=_compact,
-            connect_args={"isolation_level": None},
-        )
-        event.listen(engine.sync_engine, "connect", _on_connect)
-        event.listen(engine.sync_engine, "begin", _on_begin)
-        return cls(engine, str(parsed.set(database=name)))
+        options: dict[str, Any] = {"json_serializer": _compact, "connect_args": {"isolation_level": None}}
+        engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite", database=name), **options)
+        in_threads = create_engine(parsed.set(drivername="sqlite+pysqlite", database=name), **options)
+        for one in (engine.sync_engine, in_threads):
+            event.listen(one, "connect", _on_connect)
+            event.listen(one, "begin", _on_begin)
+        return cls(engine, in_threads, str(parsed.set(database=name)))
 
     @property
     def path(self) -> Path | None:
@@ -82,6 +83,18 @@ class Database:
             async with conn.begin():
                 yield conn
 
+    async def transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        """A transaction with many statements, whole in one worker thread: no hop to a thread and back for each of them,
+        and nothing of it on the event loop. `work` may await nothing but its connection, which ends with it."""
+        async with self._writer:
+            return await asyncio.to_thread(self._transact, work)
+
+    def _transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        with self._in_threads.connect() as plain:
+            conn = plain.execution_options(outagecast_write=True)
+            with conn.begin():
+                return _complete(work(cast(Connection, ThreadConnection(conn))))
+
     async def migrate(self) -> None:
         """Bring the schema up to date; DatabaseRefused if it is newer than this program knows."""
         async with self._engine.connect() as plain:
@@ -95,6 +108,32 @@ class Database:
 
     async def close(self) -> None:
         await self._engine.dispose()
+        self._in_threads.dispose()
+
+
+class ThreadConnection:
+    """What queries see of a connection, run at once in the present thread: `await conn.execute(…)` never waits."""
+
+    def __init__(self, conn: SyncConnection) -> None:
+        self._conn = conn
+
+    async def execute(self, statement: Any, parameters: Any = None) -> CursorResult[Any]:
+        return self._conn.execute(statement, parameters)
+
+
+def in_thread(conn: Connection) -> bool:
+    """Whether this connection lives in a worker thread, where heavy work may be done on the spot."""
+    return isinstance(conn, ThreadConnection)
+
+
+def _complete(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that waits for nothing to its end."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return cast(T, done.value)
+    work.close()
+    raise RuntimeError("a transaction in a thread waited for something else than its connection")
 
 
 def _compact(value: Any) -> str:

@@ -21,7 +21,7 @@ from outagecast.domain.inventory import COLUMNS, STATUS, InventoryKind, Keeping
 from outagecast.domain.needs import parse_needs, refs, split_ref
 from outagecast.storage.engine import Database
 
-_CACHE_KIB = 16_000
+_CACHE_KIB = 4_000
 _STATEMENTS = (
     "CREATE {temp} TABLE staged_needs (text PRIMARY KEY) WITHOUT ROWID",
     "CREATE {temp} TABLE staged_refs (kind, id, need, PRIMARY KEY (kind, id, need)) WITHOUT ROWID",

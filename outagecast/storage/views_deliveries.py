@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from outagecast.domain.delivery import UNSENT_ENDS
 from outagecast.domain.levels import Level
 from outagecast.storage.tables import (
     attempts,
@@ -70,6 +71,11 @@ class DeliveryView:
     promise: datetime | None
     ambiguous: int
     attempts: tuple[AttemptView, ...]
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it has words: it left, failed to, or is about to leave."""
+        return self.state not in UNSENT_ENDS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,7 +164,7 @@ async def impact_page(
 
 
 async def with_facts(conn: AsyncConnection, ids: Sequence[int]) -> list[Any]:
-    """Rows of `deliveries` by their numbers, each with its revision's facts as `revision_facts`: what words are made of."""
+    """Rows of `deliveries` by their numbers, each with its revision's facts: what words are made of."""
     query = (
         select(deliveries, revisions.c.facts.label("revision_facts"))
         .outerjoin(

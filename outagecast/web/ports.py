@@ -189,5 +189,5 @@ class Inventory(Protocol):
 
 class Words(Protocol):
     async def __call__(self, delivery_ids: Sequence[int]) -> Mapping[int, Mapping[str, Any]]:
-        """The words of deliveries as they left: subject, text and html of a mail, text of an SMS; none for unwritten ones."""
+        """By delivery: subject, text and html of a mail, text of an SMS; those without words are left out."""
         ...

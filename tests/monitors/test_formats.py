@@ -1,6 +1,7 @@
 """What monitoring systems send, as the documents of each describe it, and as they really do."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -21,7 +22,7 @@ def read(format: str, value: object, places: Places = NOWHERE, content_type: str
     return FORMATS[format](Payload(body=body, content_type=content_type), places)
 
 
-def group(*alerts: dict[str, object], **more: object) -> dict[str, object]:
+def group(*alerts: Mapping[str, object], **more: object) -> dict[str, object]:
     return {"version": "4", "groupKey": "{}:{}", "status": "firing", "receiver": "oc", "alerts": list(alerts), **more}
 
 

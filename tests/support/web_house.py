@@ -91,15 +91,21 @@ class Seen:
     unreachable_count: int = 14
     samples: Sequence[Mapping[str, Any]] = (
         {
-            "channel": "sms", "to": "+18595550123", "name": "Ann Dole",
-            "text": "Bluegrass Fiber: your line Main Office is down since 09:14 EST. No estimate yet. Next update by 09:44 EST.",
+            "channel": "sms",
+            "to": "+18595550123",
+            "name": "Ann Dole",
+            "text": "Bluegrass Fiber: your line Main Office is down since 09:14 EST. "
+            "No estimate yet. Next update by 09:44 EST.",
         },
         {
-            "channel": "email", "to": "noc@acme.example", "name": "Acme NOC",
+            "channel": "email",
+            "to": "noc@acme.example",
+            "name": "Acme NOC",
             "subject": "Down: Main Office since 09:14 EST",
-            "text": "Hello Acme NOC,\n\nyour line Main Office is down since 09:14 EST.\nWe do not know yet when it will be back.",
+            "text": "Hello Acme NOC,\n\nyour line Main Office is down since 09:14 EST.\n"
+            "We do not know yet when it will be back.",
         },
-    )  # fmt: skip
+    )
     last_leaves_at: Mapping[str, datetime] = field(
         default_factory=lambda: {"email": NOW + timedelta(seconds=8), "sms": NOW + timedelta(seconds=64)}
     )
@@ -141,10 +147,18 @@ class Verbs:
         status = declaration.status if declaration.release else OutageStatus.DRAFT
         wait = timedelta(seconds=30) if undo_for is None else undo_for
         await add_outage(
-            self._database, outage_id, title=declaration.title, status=status, severity=declaration.severity,
-            effect=declaration.effect, eta=declaration.eta, public=not wait, external_ref=declaration.external_ref,
-            scope=[{"kind": e.kind, "id": e.id, "effect": e.effect} for e in declaration.scope], created_by=actor.name,
-        )  # fmt: skip
+            self._database,
+            outage_id,
+            title=declaration.title,
+            status=status,
+            severity=declaration.severity,
+            effect=declaration.effect,
+            eta=declaration.eta,
+            public=not wait,
+            external_ref=declaration.external_ref,
+            scope=[{"kind": e.kind, "id": e.id, "effect": e.effect} for e in declaration.scope],
+            created_by=actor.name,
+        )
         if wait:
             await add_revision(self._database, outage_id, 1, "declare", "pending", effective_at=self._clock() + wait)
         if idempotency is not None:
@@ -186,7 +200,8 @@ class Verbs:
         await self._change("unhold", outage_id, None, actor, {}, hold_reason=None)
 
     async def pause(self, reason: str, *, actor: Actor) -> None:
-        self.done.append(("pause", reason, {"actor": actor}))
+        await self.resume(actor=actor)
+        self.done[-1] = ("pause", reason, {"actor": actor})
         async with self._database.write() as conn:
             await conn.execute(
                 insert(tables.meta).values(
@@ -324,8 +339,11 @@ async def web_house(folder: Path, *, public_url: str = "http://status.example.ne
 
     services = Services(
         provider=Provider(
-            name="Bluegrass Fiber", public_url=public_url, support_phone="+1 859 555 0100",
-            support_email="noc@example.net", timezone="America/New_York",
+            name="Bluegrass Fiber",
+            public_url=public_url,
+            support_phone="+1 859 555 0100",
+            support_email="noc@example.net",
+            timezone="America/New_York",
         ),
         database=database,
         operations=verbs,
@@ -352,23 +370,41 @@ async def web_house(folder: Path, *, public_url: str = "http://status.example.ne
         new_id=lambda: next(secrets)[:11],
         templates=templates_folder(),
         trusted_proxies=(IPv4Network("127.0.0.0/8"),),
-    )  # fmt: skip
+    )
     async with TestClient(TestServer(make_app(services))) as client:
         yield WebHouse(
-            client=client, database=database, people=people, verbs=verbs, taken=taken, links=links, clock=clock,
-            changes=changes, missing=missing, words=words, services=services,
-        )  # fmt: skip
+            client=client,
+            database=database,
+            people=people,
+            verbs=verbs,
+            taken=taken,
+            links=links,
+            clock=clock,
+            changes=changes,
+            missing=missing,
+            words=words,
+            services=services,
+        )
     await database.close()
 
 
 async def add_outage(database: Database, outage_id: str, **values: Any) -> None:
     """An outage's row as the engine leaves it; what is not said is usual."""
     usual = {
-        "id": outage_id, "number": int(outage_id[-4:]), "title": "Fibre cut near Georgetown", "status": "investigating",
-        "severity": "major", "effect": "outage", "started_at": NOW, "created_at": NOW + timedelta(seconds=int(outage_id[-4:])),
-        "created_by": "ann", "scope": [{"kind": "element", "id": "POP-LEX", "effect": "outage"}], "restored": [],
-        "revision": 1, "public": True,
-    }  # fmt: skip
+        "id": outage_id,
+        "number": int(outage_id[-4:]),
+        "title": "Fibre cut near Georgetown",
+        "status": "investigating",
+        "severity": "major",
+        "effect": "outage",
+        "started_at": NOW,
+        "created_at": NOW + timedelta(seconds=int(outage_id[-4:])),
+        "created_by": "ann",
+        "scope": [{"kind": "element", "id": "POP-LEX", "effect": "outage"}],
+        "restored": [],
+        "revision": 1,
+        "public": True,
+    }
     async with database.write() as conn:
         await conn.execute(insert(tables.outages).values({**usual, **values}))
 
@@ -387,14 +423,18 @@ async def add_rows(database: Database, **rows: Sequence[Mapping[str, Any]]) -> N
     """Rows by the names of their tables, in the order given."""
     async with database.write() as conn:
         for name, values in rows.items():
-            await conn.execute(insert(tables.metadata.tables[name]), [dict(value) for value in values])
+            for value in values:
+                await conn.execute(insert(tables.metadata.tables[name]).values(dict(value)))
 
 
 async def add_network(database: Database) -> None:
     """Two sites, one POP, two services (one public), three customers, four circuits, a subscription, contacts."""
     await add_rows(
         database,
-        sites=[{"id": "LEX", "name": "Lexington", "area": "Fayette"}, {"id": "GEO", "name": "Georgetown", "area": "Scott"}],
+        sites=[
+            {"id": "LEX", "name": "Lexington", "area": "Fayette"},
+            {"id": "GEO", "name": "Georgetown", "area": "Scott"},
+        ],
         elements=[
             {"id": "POP-LEX", "kind": "pop", "name": "Lexington POP", "site_id": "LEX"},
             {"id": "LNK-1", "kind": "link", "name": "Lexington to Georgetown", "site_id": None},
@@ -416,17 +456,52 @@ async def add_network(database: Database) -> None:
             {"id": 3, "channel": "email", "value": "gone@school.example", "suppressed": "opted_out"},
         ],
         contacts=[
-            {"id": "C-1", "customer_id": "K-1", "name": "Ann Dole", "email_id": 1, "phone_id": 2, "timezone": "America/Chicago"},
+            {
+                "id": "C-1",
+                "customer_id": "K-1",
+                "name": "Ann Dole",
+                "email_id": 1,
+                "phone_id": 2,
+                "timezone": "America/Chicago",
+            },
             {"id": "C-2", "customer_id": "K-2", "name": "Bob", "email_id": 3, "phone_id": None, "timezone": ""},
         ],
         circuits=[
-            {"id": "CIR-1", "customer_id": "K-1", "service_id": "fiber", "label": "Main Office", "site_id": "LEX", "place": "12 Mill St"},
-            {"id": "CIR-2", "customer_id": "K-1", "service_id": "dark", "label": "Warehouse", "site_id": "LEX", "place": ""},
-            {"id": "CIR-3", "customer_id": "K-2", "service_id": "fiber", "label": "High School", "site_id": "GEO", "place": ""},
-            {"id": "CIR-4", "customer_id": "K-2", "service_id": "fiber", "label": "Library", "site_id": "GEO", "place": ""},
+            {
+                "id": "CIR-1",
+                "customer_id": "K-1",
+                "service_id": "fiber",
+                "label": "Main Office",
+                "site_id": "LEX",
+                "place": "12 Mill St",
+            },
+            {
+                "id": "CIR-2",
+                "customer_id": "K-1",
+                "service_id": "dark",
+                "label": "Warehouse",
+                "site_id": "LEX",
+                "place": "",
+            },
+            {
+                "id": "CIR-3",
+                "customer_id": "K-2",
+                "service_id": "fiber",
+                "label": "High School",
+                "site_id": "GEO",
+                "place": "",
+            },
+            {
+                "id": "CIR-4",
+                "customer_id": "K-2",
+                "service_id": "fiber",
+                "label": "Library",
+                "site_id": "GEO",
+                "place": "",
+            },
         ],
         subscriptions=[{"customer_id": "K-2", "service_id": "voice"}],
-    )  # fmt: skip
+    )
 
 
 async def add_impacts(database: Database, outage_id: str, *things: tuple[str, str, str, int], **values: Any) -> None:
@@ -441,8 +516,19 @@ async def add_impacts(database: Database, outage_id: str, *things: tuple[str, st
 
 async def add_delivery(database: Database, delivery_id: int, **values: Any) -> None:
     usual = {
-        "id": delivery_id, "outage_id": "OUT-2026-0001", "episode": 1, "revision": 1, "kind": "acknowledgement",
-        "channel": "email", "address_id": 1, "to": "noc@acme.example", "customer_id": "K-1", "contact_id": "C-1",
-        "state": "accepted", "due_at": NOW, "created_at": NOW, "audience": "customer",
-    }  # fmt: skip
+        "id": delivery_id,
+        "outage_id": "OUT-2026-0001",
+        "episode": 1,
+        "revision": 1,
+        "kind": "acknowledgement",
+        "channel": "email",
+        "address_id": 1,
+        "to": "noc@acme.example",
+        "customer_id": "K-1",
+        "contact_id": "C-1",
+        "state": "accepted",
+        "due_at": NOW,
+        "created_at": NOW,
+        "audience": "customer",
+    }
     await add_rows(database, deliveries=[{**usual, **values}])

@@ -292,5 +292,10 @@ def _did_you_mean(model: type[BaseModel], where: Sequence[Any]) -> str:
 
 
 def _unique(errors: list[FieldError]) -> list[FieldError]:
-    """One line a field: each branch of a union complains on its own."""
-    return list({error.field: error for error in reversed(errors)}.values())[::-1]
+    """One line a field, the innermost only: each branch of a union complains on its own."""
+    found = {error.field: error for error in reversed(errors)}
+    return [
+        error
+        for field, error in reversed(found.items())
+        if not any(other != field and other.startswith((f"{field}.", f"{field}[")) for other in found)
+    ]

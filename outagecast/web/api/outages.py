@@ -155,7 +155,7 @@ async def deliveries(request: web.Request) -> web.Response:
             after=_after(request),
             limit=limit,
         )
-    words = await services.words([item.id for item in found])
+    words = await services.words([item.id for item in found if item.speaks])
     listed = [answers.delivery_answer(item, words.get(item.id)) for item in found]
     return answer(answers.DeliveriesAnswer(deliveries=listed, next_cursor=_cursor(following)))
 

@@ -44,7 +44,7 @@ async def show(
         lines = await views.timeline_page(conn, outage_id, limit=_LINES, newest_first=True)
         said = await views.revision_list(conn, outage_id)
         paused = await views.pause(conn)
-    words = await services.words([item.id for item in told])
+    words = await services.words([item.id for item in told if item.speaks])
     estimate = None if view.public else await _estimate(request, view)
     return render(
         request,

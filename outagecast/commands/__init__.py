@@ -1,0 +1,1 @@
+"""The commands, a module for each group of them. `cli.py` names them; each is imported only when it is asked for."""

@@ -1,0 +1,34 @@
+"""`outagecast serve`: the daemon, until SIGTERM or SIGINT."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+
+import click
+
+from outagecast.app import run
+from outagecast.commands.options import config_option
+from outagecast.commands.session import plainly
+from outagecast.commands.settings import read_config
+from outagecast.log import set_up_logging
+
+
+@click.command("serve", short_help="Run the daemon: desk, API, hooks, and the messages.")
+@config_option
+@click.option("--speed", type=click.FloatRange(min=0.01, max=3600), default=1.0, metavar="N",
+              help="Promises and schedules run N times faster: for trying things out.")
+@click.option("--epoch", type=click.DateTime(["%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%dT%H:%M:%S%z"]), hidden=True)
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
+@click.pass_context
+def serve(ctx: click.Context, speed: float, epoch: datetime | None, log_level: str) -> None:
+    """Run the daemon until SIGTERM or SIGINT; the log goes to stderr."""
+    config = read_config(ctx)
+    for warning in config.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    set_up_logging(sys.stderr, level=log_level)
+
+    def ready(port: int) -> None:
+        click.echo(f"listening on http://{config.server.host}:{port} for {config.provider.public_url}", err=True)
+
+    with plainly():
+        asyncio.run(run(config, speed=speed, epoch=epoch.astimezone(UTC) if epoch else None, on_ready=ready))

@@ -1,0 +1,137 @@
+"""What the sending benchmarks share: a provider of one POP with many customers, and a daemon on a fresh database."""
+
+import asyncio
+import resource
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import insert
+
+from outagecast.app import Core, Daemon, open_core
+from outagecast.config import parse_config
+from outagecast.domain.levels import Effect
+from outagecast.domain.outage import Actor, ActorKind, Declaration, Role, ScopeEntry
+from outagecast.storage import counts, inventory
+from outagecast.storage.tables import addresses, circuits, contacts, customers, elements, needs, sites
+
+WHO = Actor(kind=ActorKind.CLI, name="bench", role=Role.ADMIN)
+
+
+def config_text(*, smtp_port: int | None = None, sms_url: str | None = None) -> str:
+    """Settings with one channel; everything durable as shipped."""
+    text = """
+[provider]
+name = "Bluegrass Fiber"
+public_url = "https://status.example.net"
+support_phone = "+1 859 555 0100"
+timezone = "America/New_York"
+[database]
+url = "sqlite:///bench.db"
+"""
+    if smtp_port is not None:
+        text += f"""
+[email]
+host = "127.0.0.1"
+port = {smtp_port}
+from = "Bluegrass Fiber <status@example.net>"
+connections = 10
+"""
+    if sms_url is not None:
+        text += f"""
+[sms]
+account_sid = "AC00000000000000000000000000000000"
+auth_token = "not-a-secret"
+from = "+18595550100"
+api_url = "{sms_url}"
+rate_per_second = 0
+connections = 20
+allowed_countries = ["US"]
+"""
+    return text
+
+
+async def fill(core: Core, customers_count: int) -> None:
+    """One POP, that many customers behind it, each with one circuit and one contact with an address and a phone."""
+    names = ("Anna", "Bashir", "Chloé", "Dmitri", "Emeka", "Freya", "Zoë")
+    async with core.db.write() as conn:
+        await conn.execute(insert(sites).values(id="LEX", name="Lexington", timezone="America/New_York"))
+        await conn.execute(insert(elements).values(id="POP-LEX", kind="pop", name="Lexington", site_id="LEX"))
+        await conn.execute(insert(needs).values(id=1, text="POP-LEX"))
+    for start in range(0, customers_count, 5000):
+        numbers = range(start, min(start + 5000, customers_count))
+        async with core.db.write() as conn:
+            await conn.execute(insert(customers), [{"id": f"C{n:06}", "name": f"Customer {n}"} for n in numbers])
+            await conn.execute(
+                insert(addresses),
+                [{"id": 2 * n + 1, "channel": "email", "value": f"c{n}@customers.example"} for n in numbers]
+                + [{"id": 2 * n + 2, "channel": "sms", "value": f"+1859{2000000 + n}"} for n in numbers],
+            )
+            await conn.execute(
+                insert(contacts),
+                [
+                    {
+                        "id": f"P{n:06}",
+                        "customer_id": f"C{n:06}",
+                        "name": f"{names[n % len(names)]} Person{n}",
+                        "email_id": 2 * n + 1,
+                        "phone_id": 2 * n + 2,
+                    }
+                    for n in numbers
+                ],
+            )
+            await conn.execute(
+                insert(circuits),
+                [
+                    {"id": f"K{n:06}", "customer_id": f"C{n:06}", "label": f"Office {n}", "place": f"{n} Main St", "need_id": 1}
+                    for n in numbers
+                ],
+            )
+            await inventory.bump_version(conn)
+
+
+@asynccontextmanager
+async def house(folder: Path, text: str, customers_count: int) -> AsyncIterator[tuple[Core, Daemon]]:
+    """A daemon without its web server, on a database that is filled and at rest."""
+    folder.mkdir(parents=True)
+    config = parse_config(text, name="bench.toml", folder=folder, environ={})
+    async with open_core(config) as core:
+        await fill(core, customers_count)
+        daemon = Daemon(core)
+        await daemon.start()
+        try:
+            yield core, daemon
+        finally:
+            await daemon.stop()
+
+
+async def wave(core: Core, channel: str, count: int) -> tuple[float, float, float, list[float]]:
+    """Declare, and wait for the last answer: (seconds in all, seconds to plan, CPU seconds, loop lags)."""
+    lags: list[float] = []
+    watcher = asyncio.create_task(_watch_lag(lags))
+    cpu, started = time.process_time(), time.monotonic()
+    scope = (ScopeEntry(kind="element", id="POP-LEX", effect=Effect.OUTAGE),)
+    await core.operations.declare(Declaration(title="Cut", scope=scope), actor=WHO)
+    planned = time.monotonic() - started
+    while True:
+        await asyncio.sleep(0.05)
+        async with core.db.read() as conn:
+            rows = await counts.deliveries_by_state(conn)
+        if rows.get((channel, "accepted"), 0) + rows.get((channel, "delivered"), 0) >= count:
+            break
+    seconds = time.monotonic() - started
+    watcher.cancel()
+    return seconds, planned, time.process_time() - cpu, lags
+
+
+def peak_memory_mb() -> float:
+    """The process's largest resident size so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+async def _watch_lag(lags: list[float], every: float = 0.01) -> None:
+    while True:
+        before = time.monotonic()
+        await asyncio.sleep(every)
+        lags.append(time.monotonic() - before - every)

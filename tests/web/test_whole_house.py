@@ -1,0 +1,135 @@
+"""The web on the real engine: what the doubles of the other tests promise is what the engine does."""
+
+import re
+from collections.abc import AsyncIterator
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from sqlalchemy import insert, update
+
+from outagecast.app import Core, Daemon, open_core
+from outagecast.config import load_config
+from outagecast.domain.outage import Role
+from outagecast.engine.sent_words import SentWords
+from outagecast.storage import tables
+from outagecast.web.server import make_app
+from tests.support.web_house import PASSWORD, SETUP, add_network
+
+SETTINGS = """
+[provider]
+name = "Bluegrass Fiber"
+public_url = "http://127.0.0.1:8080"
+timezone = "America/New_York"
+[email]
+host = "127.0.0.1"
+from = "Bluegrass Fiber <status@example.net>"
+[sms]
+account_sid = "AC00000000000000000000000000000000"
+auth_token = "an-opaque-token"
+from = "+18595550100"
+[[monitors]]
+name = "prometheus"
+format = "alertmanager"
+token = "hook-token"
+"""
+BODY = {"title": "Fibre cut near Georgetown", "scope": {"elements": ["POP-LEX"]}, "message": "We are on it."}
+
+
+@pytest.fixture
+async def core(tmp_path: Path) -> AsyncIterator[Core]:
+    (tmp_path / "config.toml").write_text(SETTINGS)
+    async with open_core(load_config(tmp_path / "config.toml", environ={})) as found:
+        await add_network(found.db)
+        async with found.db.write() as conn:
+            await conn.execute(insert(tables.needs).values(id=1, text="element:POP-LEX"))
+            hangs = tables.circuits.c.id.in_(["CIR-1", "CIR-2", "CIR-3"])
+            await conn.execute(update(tables.circuits).where(hangs).values(need_id=1))
+        yield found
+
+
+@pytest.fixture
+async def client(core: Core) -> "AsyncIterator[TestClient[Any, Any]]":
+    async with TestClient(TestServer(make_app(Daemon(core).services()))) as found:
+        yield found
+
+
+async def test_over_the_api(core: Core, client: "TestClient[Any, Any]") -> None:
+    token = {"Authorization": f"Bearer {await core.people.add_token('ci', Role.OPERATOR, actor=SETUP)}"}
+    seen = await (await client.post("/api/v1/preview", json=BODY, headers=token)).json()
+    assert seen["impact"]["customers"] == 2
+    assert seen["channels"]["email"]["messages"] == 1
+    assert seen["suppressed"] == {"opted_out": 1}
+    assert any("Main Office" in sample["text"] for sample in seen["samples"])
+    answer = await client.post("/api/v1/outages", json=BODY, headers={**token, "Idempotency-Key": "1"})
+    said = await answer.json()
+    assert answer.status == 201, said
+    assert said["impact"]["by_level"]["outage"] == {"customers": 2, "circuits": 3}
+    assert said["deliveries"]["email"]["planned"] == 1
+    assert said["next_update_by"] is not None
+    again = await client.post("/api/v1/outages", json=BODY, headers={**token, "Idempotency-Key": "1"})
+    assert again.status == 200
+    path = f"/api/v1/outages/{said['id']}"
+    late = await client.post(f"{path}/updates", json={"message": "x"}, headers={**token, "If-Match": "7"})
+    assert late.status == 412
+    listed = (await (await client.get(f"{path}/deliveries", headers=token)).json())["deliveries"]
+    words = {item["channel"]: item["words"] for item in listed if item["words"]}
+    assert "2 lines are down" in words["email"]["subject"]
+    assert "Main Office" in words["email"]["text"]
+    assert words["sms"]["text"].startswith("Bluegrass Fiber")
+    kept = await SentWords(core.db, core.words)([item["id"] for item in listed if item["words"]])
+    assert {said["text"] for said in kept.values()} == {said["text"] for said in words.values()}
+    assert all(item["words"] is None for item in listed if item["state"] == "suppressed")
+    assert "Fiber Internet is down for parts of Fayette and Scott" in await (await client.get("/")).text()
+    mine = await (await client.get(f"/my/{core.links.token(1)}")).text()
+    assert "2 of your 2 lines are affected." in mine
+
+
+async def test_on_the_desk(core: Core, client: "TestClient[Any, Any]") -> None:
+    await core.people.add_staff("ann", PASSWORD, Role.OPERATOR, actor=SETUP)
+    board = await (await client.post("/desk/sign-in", data={"name": "ann", "password": PASSWORD})).text()
+    csrf = _hidden(board, "csrf")
+    form = {"csrf": csrf, "title": "Fibre cut", "scope": "POP-LEX", "message": "We are on it.", "do": "preview"}
+    looked = await (await client.post("/desk/declare", data=form)).text()
+    assert "Tell 2 customers" in looked
+    sent = await client.post("/desk/declare", data={**form, "do": "send", "seen": _hidden(looked, "seen")})
+    here = sent.url.path
+    assert "Nothing of the last step has left yet." in await sent.text()
+    assert "No known outages." in await (await client.get("/")).text(), "nothing is public before it is effective"
+    undone = await (await client.post(f"{here}/undo", data={"csrf": csrf})).text()
+    assert "A draft: nobody was told." in undone
+    released = await (await client.post(f"{here}/release", data={"csrf": csrf})).text()
+    assert "on the way" in released
+    resolved = await client.post(f"{here}/resolve", data={"csrf": csrf, "revision": _hidden(released, "revision")})
+    assert "(resolve)" in await resolved.text()
+
+
+async def test_a_monitor_opens_a_draft_once(core: Core, client: "TestClient[Any, Any]") -> None:
+    alert = {"status": "firing", "fingerprint": "f1", "labels": {"alertname": "Down", "element": "POP-LEX"}}
+    for _ in range(3):
+        answer = await client.post(
+            "/hooks/prometheus",
+            json={"version": "4", "alerts": [alert]},
+            headers={"Authorization": "Bearer hook-token"},
+        )
+        assert answer.status == 202
+    token = {"Authorization": f"Bearer {await core.people.add_token('ci', Role.VIEWER, actor=SETUP)}"}
+    listed = (await (await client.get("/api/v1/outages", headers=token)).json())["outages"]
+    assert [(item["status"], item["monitor"]) for item in listed] == [("draft", "prometheus")]
+
+
+async def test_leaving_by_one_click_is_kept(core: Core, client: "TestClient[Any, Any]") -> None:
+    link = core.links.token(1)
+    await client.post(f"/unsubscribe/{link}", data={"List-Unsubscribe": "One-Click"})
+    page = await (await client.get(f"/my/{link}")).text()
+    assert "Write to noc@acme.example again" in page
+    await client.post(f"/my/{link}", data={"do": "rejoin"})
+    assert "Stop writing to noc@acme.example" in await (await client.get(f"/my/{link}")).text()
+
+
+def _hidden(text: str, name: str) -> str:
+    found = re.search(rf'name="{name}" value="([^"]*)"', text)
+    assert found is not None
+    return unescape(found.group(1))
