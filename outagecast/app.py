@@ -1,7 +1,7 @@
 """Wires the rooms together, starts and stops them. The only place with a clock, randomness and ids.
 
-`Core` is what every command needs: the database and the verbs. `Daemon` adds the channels, the loops and the web server.
-"""
+`Core` is what every command needs: the database and the verbs. `Daemon` adds the channels, the loops and the web
+server."""
 
 import asyncio
 import fcntl
@@ -26,8 +26,7 @@ from outagecast.channels.sms.channel import SmsChannel
 from outagecast.channels.sms.receipts import from_account, parse_inbound, parse_status, verify_signature
 from outagecast.config import Config
 from outagecast.domain.cadence import Ask
-from outagecast.domain.message import ChannelName, EmailMessage, Message
-from outagecast.domain.sms import segments
+from outagecast.domain.message import ChannelName
 from outagecast.engine.alerts import Alerts
 from outagecast.engine.brakes import Brakes
 from outagecast.engine.changes import Changes
@@ -49,6 +48,7 @@ from outagecast.engine.receipts import Receipts
 from outagecast.engine.reckoning import Reckoner
 from outagecast.engine.recovery import Recovery
 from outagecast.engine.scheduler import Scheduler
+from outagecast.engine.sent_words import SentWords
 from outagecast.engine.waves import Waves
 from outagecast.engine.words import WordSmith
 from outagecast.monitors import FORMATS
@@ -64,7 +64,8 @@ from outagecast.web.services import Provider as WebProvider
 
 log = structlog.get_logger(__name__)
 TICK = timedelta(seconds=0.5)
-"""How often due rows are looked for: a promise is a matter of minutes, a command's row should be noticed within a second."""
+"""How often due rows are looked for: a promise is a matter of minutes, a command's row should be noticed within a
+second."""
 SLOW_TICK = timedelta(seconds=2)
 HEARTBEAT = timedelta(seconds=20)
 PATIENCE = timedelta(seconds=25)
@@ -87,8 +88,8 @@ def make_clock(speed: float = 1.0, epoch: datetime | None = None) -> Callable[[]
 
 
 def crash_points(environ: Mapping[str, str]) -> Crash:
-    """For fault tests: `OUTAGECAST_CRASHPOINT=name:n` ends the process, as SIGKILL would, at the n-th passage of a named
-    point (engine/crashpoints.py). ValueError for a name that no point has."""
+    """For fault tests: `OUTAGECAST_CRASHPOINT=name:n` ends the process, as SIGKILL would, at the n-th passage of a
+    named point (engine/crashpoints.py). ValueError for a name that no point has."""
     wanted, _, number = environ.get("OUTAGECAST_CRASHPOINT", "").partition(":")
     if not wanted:
         return never
@@ -147,9 +148,7 @@ async def open_core(
         effects, brakes = Effects(house, reckoner, planner, waves), Brakes(house)
         words = _words(config, links, clock)
         price = (config.sms.price_per_segment, config.sms.currency) if config.sms else None
-        previewer = Previewer(
-            house, effects, planner, brakes, words, price=price if price and price[0] else None
-        )
+        previewer = Previewer(house, effects, planner, brakes, words, price=price if price and price[0] else None)
         yield Core(
             config=config,
             house=house,
@@ -261,7 +260,7 @@ class Daemon:
             links=core.links,
             changes=core.house.changes,
             inventory=core.inventory,
-            words=self.words_of,
+            words=SentWords(core.db, core.words),
             hooks={m.name: _hook(m) for m in config.monitors},
             twilio=_twilio(config),
             registry=self.metrics.registry,
@@ -280,18 +279,6 @@ class Daemon:
         for name in ("tick", "slow_tick"):
             if monotonic() - self.scheduler.last_tick.get(name, 0.0) > STALE_TICK_SECONDS:
                 found.append(f"the loop {name} stands still")
-        return found
-
-    async def words_of(self, delivery_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """The words of deliveries, by their number; those that never had any are left out."""
-        found: dict[int, dict[str, Any]] = {}
-        async with self.core.db.read() as conn:
-            rows = [row for i in delivery_ids if (row := await deliveries.get(conn, i)) is not None]
-            facts = {(r.outage_id, r.revision): await deliveries.revision_facts(conn, r.outage_id, r.revision) for r in rows}
-        for row in rows:
-            said = facts[row.outage_id, row.revision]
-            if row.facts is not None and (said is not None or row.audience == "staff"):
-                found[row.id] = _shown(await asyncio.to_thread(self.core.words.message, row, said or {}))
         return found
 
     # --- the loops ---
@@ -329,7 +316,9 @@ class Daemon:
         for name, dispatcher in self.dispatchers.items():
             since = dispatcher.route.since
             if since is not None and now - since > self.core.house.stretch(ROUTE_ALARM_AFTER):
-                self._failed.setdefault("", f"{name.value}: nothing has left since {since:%H:%M} UTC: {dispatcher.route.reason}")
+                self._failed.setdefault(
+                    "", f"{name.value}: nothing has left since {since:%H:%M} UTC: {dispatcher.route.reason}"
+                )
 
     async def _alarm(self) -> None:
         """What failed for good is told to a human: once per outage and revision."""
@@ -374,12 +363,6 @@ async def run(
         core.house.changes.close()
 
 
-def _shown(message: Message) -> dict[str, Any]:
-    if isinstance(message, EmailMessage):
-        return {"subject": message.subject, "text": message.text, "html": message.html}
-    return {"text": message.body, "segments": segments(message.body)}
-
-
 def _house(config: Config, db: Database, clock: Callable[[], datetime], speed: float) -> House:
     rates = {}
     if config.email is not None:
@@ -421,9 +404,7 @@ def _words(config: Config, links: Links, clock: Callable[[], datetime]) -> WordS
     if own:
         renderer.check_templates()
     staff = StaffRenderer(p.name, f"{p.public_url}/desk", templates_folder())
-    return WordSmith(
-        renderer, staff, links, list_domain=urlsplit(p.public_url).hostname or "localhost", clock=clock
-    )
+    return WordSmith(renderer, staff, links, list_domain=urlsplit(p.public_url).hostname or "localhost", clock=clock)
 
 
 def _channels(config: Config, house: House) -> dict[ChannelName, Any]:

@@ -38,7 +38,9 @@ COMMANDS = {
 }  # fmt: skip
 
 
-@click.group(cls=LazyGroup, lazy=COMMANDS, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, lazy=COMMANDS, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @config_option
 @click.version_option(__version__, prog_name="outagecast")
 def main() -> None:

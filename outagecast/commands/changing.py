@@ -18,7 +18,9 @@ from outagecast.web.api.bodies import EndBody, MergeBody, RestoreBody, RetractBo
 F = TypeVar("F", bound=Callable[..., Any])
 Verb: TypeAlias = Callable[[Core], Awaitable[Told]]
 _UNDO = click.option("--undo-for", metavar="DURATION", help="How long nothing leaves yet, like 30s.  [default: 0s]")
-_IF = click.option("--if-revision", type=int, metavar="N", help="Only if nobody was quicker: the revision you have seen.")
+_IF = click.option(
+    "--if-revision", type=int, metavar="N", help="Only if nobody was quicker: the revision you have seen."
+)
 
 
 def verb_options(command: F) -> F:
@@ -207,9 +209,7 @@ def _end(
             "retract": core.operations.retract,
             "reopen": core.operations.reopen,
         }
-        return await verbs[verb](
-            outage, checked.ending(), actor=me(), if_match=if_revision, undo_for=_undo(checked)
-        )
+        return await verbs[verb](outage, checked.ending(), actor=me(), if_match=if_revision, undo_for=_undo(checked))
 
     _do(config, what, act, as_json)
 

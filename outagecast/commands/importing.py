@@ -29,8 +29,12 @@ _ISOLATED_SHOWN = 20
 @click.option("--strict", is_flag=True, help="A bad phone, address, language or zone refuses the whole import.")
 @click.option("--complete", is_flag=True, help="End what the files no longer hold.")
 @click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="So many may end, even above 5 %.")
-@click.option("--rejects", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="Where bad cells are listed.  [default: rejects.csv beside the input]")
+@click.option(
+    "--rejects",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Where bad cells are listed.  [default: rejects.csv beside the input]",
+)
 @config_option
 @json_option
 @click.pass_context

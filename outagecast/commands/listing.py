@@ -62,7 +62,9 @@ async def _read(conn: Any, everything: bool) -> list[OutageView]:
 
 def _row(view: OutageView, zone: ZoneInfo, now: datetime) -> tuple[object, ...]:
     states = [f"{view.status}", *(["on hold"] if view.hold_reason else []), *(["pending"] if view.pending else [])]
-    told = ", ".join(f"{sum(counts.values())} {channel}" for channel, counts in view.deliveries.items() if channel != "none")
+    told = ", ".join(
+        f"{sum(counts.values())} {channel}" for channel, counts in view.deliveries.items() if channel != "none"
+    )
     return (
         view.id,
         ", ".join(states),

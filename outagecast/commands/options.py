@@ -60,7 +60,10 @@ def scope_options(prefix: str = "", *, what: str = "down") -> Callable[[F], F]:
     def add(command: F) -> F:
         for kind in reversed(SCOPE_OPTIONS):
             command = click.option(
-                f"--{prefix}{kind}", multiple=True, metavar="ID", help=f"{_ARTICLES[kind]} that is {what}; may be repeated."
+                f"--{prefix}{kind}",
+                multiple=True,
+                metavar="ID",
+                help=f"{_ARTICLES[kind]} that is {what}; may be repeated.",
             )(command)
         return command
 

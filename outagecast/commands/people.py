@@ -47,12 +47,20 @@ def user() -> None:
 @click.option("--role", required=True, type=click.Choice(_STAFF_ROLES), help="What they may do.")
 @click.option("--email", default="", help="Their address.")
 @click.option("--password-stdin", is_flag=True, help="The password is the first line of stdin.")
-@click.option("--password-file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="It is in this file.")
+@click.option(
+    "--password-file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="It is in this file."
+)
 @config_option
 @json_option
 @click.pass_context
 def user_add(
-    ctx: click.Context, name: str, role: str, email: str, password_stdin: bool, password_file: Path | None, as_json: bool
+    ctx: click.Context,
+    name: str,
+    role: str,
+    email: str,
+    password_stdin: bool,
+    password_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Add NAME; the password is asked for unless an option says where it is."""
     password = _password(password_stdin, password_file)
@@ -74,7 +82,13 @@ def user_list(ctx: click.Context, as_json: bool) -> None:
         return await core.people.staff()
 
     rows = [
-        {"name": r.name, "role": r.role.value, "email": r.email, "created_at": r.created_at, "disabled_at": r.disabled_at}
+        {
+            "name": r.name,
+            "role": r.role.value,
+            "email": r.email,
+            "created_at": r.created_at,
+            "disabled_at": r.disabled_at,
+        }
         for r in run(ctx, read)
     ]
     if as_json:

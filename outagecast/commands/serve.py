@@ -15,10 +15,17 @@ from outagecast.log import set_up_logging
 
 @click.command("serve", short_help="Run the daemon: desk, API, hooks, and the messages.")
 @config_option
-@click.option("--speed", type=click.FloatRange(min=0.01, max=3600), default=1.0, metavar="N",
-              help="Promises and schedules run N times faster: for trying things out.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0.01, max=3600),
+    default=1.0,
+    metavar="N",
+    help="Promises and schedules run N times faster: for trying things out.",
+)
 @click.option("--epoch", type=click.DateTime(["%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%dT%H:%M:%S%z"]), hidden=True)
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
 @click.pass_context
 def serve(ctx: click.Context, speed: float, epoch: datetime | None, log_level: str) -> None:
     """Run the daemon until SIGTERM or SIGINT; the log goes to stderr."""

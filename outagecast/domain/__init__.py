@@ -1,1 +1,2 @@
-"""Nouns and decisions: no I/O, no clock, no logging, no randomness. Everything here is a pure function of its arguments."""
+"""Nouns and decisions: no I/O, no clock, no logging, no randomness. Everything here is a pure function of its
+arguments."""

@@ -1,7 +1,6 @@
 """A delivery's states, what a channel answers, and what follows from the answer.
 
-The one table of transitions is `TRANSITIONS`; storage guards every change of state with it.
-"""
+The one table of transitions is `TRANSITIONS`; storage guards every change of state with it."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -64,10 +63,10 @@ class Accepted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deferred:
-    """Not taken, may be tried again. ROUTE: nobody gets through (connect, login, 429); else this message or address only.
+    """Not taken, may be tried again. ROUTE: nobody gets through (connect, login, 429); else this message or address
+    only.
 
-    `retry_after` is the provider's own word (Retry-After), when it gave one.
-    """
+    `retry_after` is the provider's own word (Retry-After), when it gave one."""
 
     scope: FailureScope
     code: str
@@ -77,10 +76,10 @@ class Deferred:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rejected:
-    """Refused for good. ADDRESS: dead or opted out, to be suppressed. ROUTE: our account or sender is wrong: staff must act.
+    """Refused for good. ADDRESS: dead or opted out, to be suppressed. ROUTE: our account or sender is wrong: staff
+    must act.
 
-    `suppress_as` names the SuppressReason when scope is ADDRESS (`opted_out`, `dead_address`).
-    """
+    `suppress_as` names the SuppressReason when scope is ADDRESS (`opted_out`, `dead_address`)."""
 
     scope: FailureScope
     code: str
@@ -107,7 +106,8 @@ class ReceiptState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """The provider's later word on one attempt. `key` is our attempt's id; `provider_id` theirs; either may be missing."""
+    """The provider's later word on one attempt. `key` is our attempt's id; `provider_id` theirs; either may be
+    missing."""
 
     key: str | None
     provider_id: str | None
@@ -118,7 +118,8 @@ class Receipt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPolicy:
-    """`delays` from try to try, the last repeats (the long ones also outlast greylisting, RFC 6647 §2.4: 1 to 15 minutes).
+    """`delays` from try to try, the last repeats (the long ones also outlast greylisting, RFC 6647 §2.4: 1 to 15
+    minutes).
 
     `probe`: a route that is down is tried this often at the most. `give_up_after` counts from when the row was due.
     """
@@ -142,8 +143,7 @@ def after(
     """What follows from an outcome: done, retry, give up or unknown.
 
     `attempt` counts tries so far (1 after the first); `age` is the time since the row was first due; `endless` rows (an
-    acknowledgement of an open outage) are never given up; `jitter` lies in [0, 1).
-    """
+    acknowledgement of an open outage) are never given up; `jitter` lies in [0, 1)."""
     match outcome:
         case Accepted():
             return After(state=S.ACCEPTED)

@@ -23,9 +23,8 @@ class Event:
     """One alert of one monitor. The same `dedup_key` means the same trouble, from its trigger to its resolve.
 
     `occurred_at` is None where the payload does not say. `hints`: what the payload names, by kind, as it spells it,
-    matched against the inventory later. `link` is an http(s) address or "". All text is one line, without
-    control or direction characters, and is never a customer's words by itself.
-    """
+    matched against the inventory later. `link` is an http(s) address or "". All text is one line, without control or
+    direction characters, and is never a customer's words by itself."""
 
     dedup_key: str
     action: EventAction

@@ -1,9 +1,8 @@
 """The facts a message is made of, frozen when its revision takes effect.
 
-What a revision says to all is `RevisionFacts`, kept once; what it says to one address is `OwnFacts`, kept on the delivery's
-row. The words are a function of these two alone, so a retry says what was planned. Both go to the database as compact JSON:
-times as integer microseconds since 1970 UTC, absent values left out.
-"""
+What a revision says to all is `RevisionFacts`, kept once; what it says to one address is `OwnFacts`, kept on the
+delivery's row. The words are a function of these two alone, so a retry says what was planned. Both go to the database
+as compact JSON: times as integer microseconds since 1970 UTC, absent values left out."""
 
 from dataclasses import MISSING, dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -50,7 +49,8 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RevisionFacts:
-    """What one revision says to all. `said_at` is its effective_at; `message` the desk's words to customers, "" if none."""
+    """What one revision says to all. `said_at` is its effective_at; `message` the desk's words to customers, "" if
+    none."""
 
     outage_id: str
     episode: int
@@ -76,10 +76,10 @@ class OwnFacts:
     """What one delivery says to one address.
 
     `was_eta` is the ETA this address was last sent. `promise` is when it hears next, None when no clock time is named.
-    `first`: nothing of this outage has left to it before (it starts the e-mail thread). `combined`: acknowledgement and end in one.
-    `slow`: the holding notice that names no clock time. `repaired_at`: another cause was repaired then, the line is still down.
-    `carried` are earlier words of the desk that had not left to this address yet. `address_ref` is the address's number (for its page and its way out); `lines` are ordered by customer, place, label.
-    """
+    `first`: nothing of this outage has left to it before (it starts the e-mail thread). `combined`: acknowledgement and
+    end in one. `slow`: the holding notice that names no clock time. `repaired_at`: another cause was repaired then, the
+    line is still down. `carried` are earlier words of the desk that had not left to this address yet. `address_ref` is
+    the address's number (for its page and its way out); `lines` are ordered by customer, place, label."""
 
     kind: str
     name: str

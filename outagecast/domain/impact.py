@@ -37,8 +37,7 @@ class Assessment:
         """The causes of a thing's level, nearest first; the last one is named in the scope. `need:17` asks for a need.
 
         A thing named itself has itself; what is not affected has none. For a node that lost its paths the cause is what
-        cut it, for lost redundancy what took the second path or the alternative away.
-        """
+        cut it, for lost redundancy what took the second path or the alternative away."""
         kind, thing_id = split_ref(ref)
         number = self.need_numbers.get(int(thing_id)) if kind is ThingKind.NEED else self.network.index.get(ref)
         if number is None:

@@ -1,10 +1,9 @@
 """What one revision must say to one address, and why: the heart of the product.
 
-`plan()` compares what *is* (the open impacts of the things the address hears about) with what it *was told* (its leads) and
-answers with utterances and the new leads. It holds rules 5, 6, 12, 14, 15 and 16: the first outage that tells an address of
-a thing leads; a later one speaks only where it makes things worse; whoever leads says what got better, and the end goes to
-whoever was acknowledged. Because it compares states, saying it twice says nothing new.
-"""
+`plan()` compares what *is* (the open impacts of the things the address hears about) with what it *was told* (its leads)
+and answers with utterances and the new leads. It holds rules 5, 6, 12, 14, 15 and 16: the first outage that tells an
+address of a thing leads; a later one speaks only where it makes things worse; whoever leads says what got better, and
+the end goes to whoever was acknowledged. Because it compares states, saying it twice says nothing new."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -66,8 +65,7 @@ class ThingKey(NamedTuple):
 class ThingNow:
     """A circuit or service as it is after this revision. `touching`: the open outages that touch it, the first first.
 
-    `level` is the union's, NO_IMPACT when nothing touches it; `since` when the present trouble began.
-    """
+    `level` is the union's, NO_IMPACT when nothing touches it; `since` when the present trouble began."""
 
     key: ThingKey
     customer: str
@@ -94,11 +92,10 @@ class Lead:
 class AddressHistory:
     """What one outage's episode has sent to one address so far.
 
-    `acked`: an acknowledgement has started to leave, or was COVERED. `left`: anything has started to leave.
-    `waiting`: the kinds planned but not left, FAILED acknowledgements included; `blocked`: its acknowledgement is SUPPRESSED
-    for a reason of the address. `eta` is the ETA last sent, meaningful when `left`. `unsaid`: the lines of what is planned
-    and has not left, the newest for each thing: a newer message takes its place and has to say them as well.
-    """
+    `acked`: an acknowledgement has started to leave, or was COVERED. `left`: anything has started to leave. `waiting`:
+    the kinds planned but not left, FAILED acknowledgements included; `blocked`: its acknowledgement is SUPPRESSED for a
+    reason of the address. `eta` is the ETA last sent, meaningful when `left`. `unsaid`: the lines of what is planned
+    and has not left, the newest for each thing: a newer message takes its place and has to say them as well."""
 
     acked: bool = False
     left: bool = False
@@ -109,7 +106,8 @@ class AddressHistory:
 
     @property
     def reached(self) -> bool:
-        """The address knows of this outage: COVERED counts, unless an acknowledgement of its own has been waiting since."""
+        """The address knows of this outage: COVERED counts, unless an acknowledgement of its own has been waiting
+        since."""
         return self.left or (self.acked and NoticeKind.ACKNOWLEDGEMENT not in self.waiting)
 
 
@@ -183,8 +181,7 @@ def plan(
     """What to say to one address.
 
     `heard`: every thing it hears about or has leads for, with the level as this address hears it (NO_IMPACT where its
-    contacts do not want to know). `told`: its leads that have not ended, by thing. `history`: by outage.
-    """
+    contacts do not want to know). `told`: its leads that have not ended, by thing. `history`: by outage."""
     leads: list[Lead] = []
     said: dict[str, list[_Said]] = {}
     covered = False
@@ -288,7 +285,8 @@ def _last_sent(
 
 
 def _knows(speaking: Speaking, history: AddressHistory) -> bool:
-    """Whether an address for which an end waits knows of the beginning: without late acknowledgements no other end waits."""
+    """Whether an address for which an end waits knows of the beginning: without late acknowledgements no other end
+    waits."""
     return history.reached or not speaking.combine_late
 
 
@@ -358,8 +356,8 @@ def _utter(speaking: Speaking, outage_id: str, said: list[_Said], history: Addre
 def _to_unacknowledged(
     speaking: Speaking, outage_id: str, said: list[_Said], history: AddressHistory, down: bool
 ) -> Utterance | None:
-    """This outage has told this address nothing yet: what is down is acknowledged with present facts; what ended first is
-    told at once. What another outage had told it is down is told to be back, whatever else is to be said."""
+    """This outage has told this address nothing yet: what is down is acknowledged with present facts; what ended first
+    is told at once. What another outage had told it is down is told to be back, whatever else is to be said."""
     known_back = [s for s in said if s.news is _News.BACK and s.known]
     if down:
         if history.blocked and not history.waiting:

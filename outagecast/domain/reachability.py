@@ -1,8 +1,7 @@
 """Which nodes still reach a gateway, and over how many ways: the graph of nodes and links.
 
-Things are the small integers that `network.py` gives them. All gateways count as one place. Every walk is a loop
-with its own stack, as real networks are deeper than the recursion limit.
-"""
+Things are the small integers that `network.py` gives them. All gateways count as one place. Every walk is a loop with
+its own stack, as real networks are deeper than the recursion limit."""
 
 from array import array
 from collections.abc import Iterable, Sequence
@@ -77,8 +76,7 @@ class LinkGraph:
 
         `blocking`: what is `level` or worse by name, site or need. `levels` must hold OUTAGE for the links of nodes
         that are OUTAGE. For OUTAGE the reason is a thing on the shortest path of old, for DEGRADED one that a path left
-        passes.
-        """
+        passes."""
         below = self._below(blocking)
         clear = self._reattached(below, levels, level)
         cut = {node: why for node, why in below.items() if node not in clear and levels[node] < level}

@@ -1,4 +1,5 @@
-"""Why something was not sent. Every row that ends without sending carries one of these words; pages, log and metrics use it too."""
+"""Why something was not sent. Every row that ends without sending carries one of these words; pages, log and metrics
+use it too."""
 
 from enum import StrEnum
 

@@ -38,7 +38,8 @@ class Brakes:
     async def check(
         self, conn: Connection, *, actor: Actor, customers: int, texts: int, message: str, now: datetime
     ) -> Brake | None:
-        """The first brake that a revision exceeds: how many customers it newly tells, how many texts it plans, what it links to."""
+        """The first brake that a revision exceeds: how many customers it newly tells, how many texts it plans, what
+        it links to."""
         safety = self._house.safety
         if safety.approve_above and customers > safety.approve_above:
             return Brake.APPROVE_ABOVE
@@ -48,10 +49,10 @@ class Brakes:
             told = await outages.customers_told_since(conn, actor.name, now - timedelta(hours=1))
             if told + customers > safety.customers_per_hour:
                 return Brake.CUSTOMERS_PER_HOUR
-        if safety.sms_per_day and texts:
-            if await deliveries.texts_since(conn, start_of_day(now)) + texts > safety.sms_per_day:
-                return Brake.SMS_PER_DAY
-        return None
+        if not safety.sms_per_day or not texts:
+            return None
+        used = await deliveries.texts_since(conn, start_of_day(now))
+        return Brake.SMS_PER_DAY if used + texts > safety.sms_per_day else None
 
     def foreign_link(self, message: str) -> str | None:
         """The first host a message links to that is neither the provider's own nor listed."""

@@ -1,4 +1,5 @@
-"""The named places where a fault test may end the process: before and after every commit that matters, and around a send.
+"""The named places where a fault test may end the process: before and after every commit that matters, and around a
+send.
 
 `app.py` reads `OUTAGECAST_CRASHPOINT=name:n` and hands the rooms a function that dies at the n-th passage of that name.
 """
@@ -89,7 +90,9 @@ async def boundary(db: Database, crash: Crash, where: Boundary) -> AsyncIterator
     crash(CrashPoint(f"after_{where}"))
 
 
-async def transact(db: Database, crash: Crash, where: Boundary, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+async def transact(
+    db: Database, crash: Crash, where: Boundary, work: Callable[[Connection], Coroutine[Any, Any, T]]
+) -> T:
     """`db.transact()` with a crash point on either side of its commit."""
 
     async def whole(conn: Connection) -> T:

@@ -1,8 +1,8 @@
 """One channel's sending: claim, put into words, mark, write, record.
 
-A feeder claims due rows in batches and has them rendered off the loop; as many workers as the channel has lanes write them.
-A route that is down stops all lanes at once, gives the rows back and is probed with one row every `probe_after`.
-"""
+A feeder claims due rows in batches and has them rendered off the loop; as many workers as the channel has lanes write
+them. A route that is down stops all lanes at once, gives the rows back and is probed with one row every
+`probe_after`."""
 
 import asyncio
 import contextlib
@@ -318,7 +318,12 @@ class Dispatcher:
     async def _send(self, lane: Lane[Any], ready: Ready) -> None:
         now = self._house.clock()
         mark = Mark(id=ready.row.id, fence=ready.row.fence, key=ready.key, number=ready.row.attempt + 1, at=now)
-        if not await self._ledger.mark(mark):
+        try:
+            allowed = await self._ledger.mark(mark)
+        except asyncio.CancelledError:
+            self._ledger.give_back(ready.claim)
+            raise
+        if not allowed:
             self._ledger.refuse(ready.claim)
             return
         self._crash(CrashPoint.BEFORE_SEND)

@@ -1,4 +1,5 @@
-"""A revision takes effect: the outage changes, impacts are reckoned, facts frozen, messages planned; one transaction."""
+"""A revision takes effect: the outage changes, impacts are reckoned, facts frozen, messages planned; one
+transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,12 +1,13 @@
 """From a monitor's event to a draft, an outage, or a note (rule 25).
 
-An alarm is what a monitor holds up under one key. It opens a draft at once; with `action = "declare"` the draft is released
-when the alarm has lasted `hold_down`, unless it would reach too many. Storms and flapping end here: what an open outage or
-draft already holds down is noted there, and an alarm that clears before its hold-down takes its draft back in silence.
-"""
+An alarm is what a monitor holds up under one key. It opens a draft at once; with `action = "declare"` the draft is
+released when the alarm has lasted `hold_down`, unless it would reach too many. Storms and flapping end here: what an
+open outage or draft already holds down is noted there, and an alarm that clears before its hold-down takes its draft
+back in silence."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+
 import structlog
 
 from outagecast.domain.errors import OutageCastError

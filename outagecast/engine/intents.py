@@ -1,4 +1,5 @@
-"""What a verb makes of an outage: from its row and the change asked for to the new row and who is to be spoken to. Pure."""
+"""What a verb makes of an outage: from its row and the change asked for to the new row and who is to be spoken to.
+Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,9 +31,8 @@ MASKABLE = ("circuit", "customer", "site")
 class Intent:
     """A verb, ready to take effect. `values` are the outage's new columns.
 
-    `reckons`: what is down may change. `ends`: nothing of the outage is down afterwards. `only_better`: nobody may be newly
-    touched (restoring). `to_all`: it has a word for everybody it leads. `promises`: a new promise is given.
-    """
+    `reckons`: what is down may change. `ends`: nothing of the outage is down afterwards. `only_better`: nobody may be
+    newly touched (restoring). `to_all`: it has a word for everybody it leads. `promises`: a new promise is given."""
 
     verb: Verb
     values: Mapping[str, Any]
@@ -66,7 +66,8 @@ def declare(row: Any, change: Mapping[str, Any]) -> Intent:
 
 
 def update(row: Any, change: Mapping[str, Any], cadence: Cadence) -> Intent:
-    """One update. Its word goes to all when it has a message or a changed ETA; a changed scope alone speaks to whom it concerns."""
+    """One update. Its word goes to all when it has a message or a changed ETA; a changed scope alone speaks to whom
+    it concerns."""
     current = OutageStatus(row.status)
     values: dict[str, Any] = {}
     if "status" in change:
@@ -93,14 +94,16 @@ def update(row: Any, change: Mapping[str, Any], cadence: Cadence) -> Intent:
 
 
 def restore(row: Any, change: Mapping[str, Any]) -> Intent:
-    """What is named is back. Things of the scope leave it; circuits, customers and sites may be back before their cause is."""
+    """What is named is back. Things of the scope leave it; circuits, customers and sites may be back before their
+    cause is."""
     restored = {(e["kind"], e["id"]) for e in change["scope"]}
     scope = [e for e in row.scope if (e["kind"], e["id"]) not in restored]
     named = {(e["kind"], e["id"]) for e in row.scope}
     errors = [
         FieldError(
             field=f"scope.{e['kind']}s",
-            message=f"{e['id']} is not in the scope of {row.id}; restore what it names, or a circuit, customer or site behind it",
+            message=f"{e['id']} is not in the scope of {row.id}; restore what it names, or a circuit, customer or site "
+            "behind it",
         )
         for e in change["scope"]
         if (e["kind"], e["id"]) not in named and e["kind"] not in MASKABLE

@@ -1,8 +1,7 @@
 """The verbs, one transaction each, with their timeline line. Desk, API, hooks and commands all come through here.
 
-A verb is committed as a revision. Without `undo_for` it takes effect in the same transaction; with it, it waits as PENDING
-until the ticker lets it take effect, and can be undone until then.
-"""
+A verb is committed as a revision. Without `undo_for` it takes effect in the same transaction; with it, it waits as
+PENDING until the ticker lets it take effect, and can be undone until then."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -103,10 +102,10 @@ class Operations:
         monitor: str = "",
         held_because: str | None = None,
     ) -> Told:
-        """A new outage, or the one that the same key or external number already made. `undo_for` None takes the cadence's.
+        """A new outage, or the one that the same key or external number already made. `undo_for` None takes the
+        cadence's.
 
-        Raises Invalid for what the scope names and nobody knows, and for a key used with another body.
-        """
+        Raises Invalid for what the scope names and nobody knows, and for a key used with another body."""
         async with self._verbs:
             existing = await self._existing(declaration, actor, idempotency)
             if existing is not None:
@@ -238,7 +237,8 @@ class Operations:
         return done
 
     async def speak(self, outage_id: str, intent: Intent, take: Callable[..., Awaitable[Said]]) -> Said | None:
-        """The daemon's own revision (a holding notice): `take` is given (conn, number, prepared, now) in the transaction."""
+        """The daemon's own revision (a holding notice): `take` is given (conn, number, prepared, now) in the
+        transaction."""
         async with self._verbs:
             return await self._until_still(lambda: self._speak(outage_id, intent, take))
 
@@ -628,7 +628,8 @@ class Operations:
             return await self._told(conn, row.id, number, created=False)
 
     async def _drop(self, row: Record, revision: Record, why: str, now: datetime) -> None:
-        """What was decided before has no place any more (it was resolved meanwhile): it is never said, and that is on record."""
+        """What was decided before has no place any more (it was resolved meanwhile): it is never said, and that is
+        on record."""
         async with boundary(self._db, self._crash, Boundary.TAKE_EFFECT) as conn:
             await outages.change_revision(
                 conn, row.id, revision.number, RevisionState.PENDING, state=RevisionState.UNDONE.value

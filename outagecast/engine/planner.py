@@ -1,9 +1,9 @@
-"""From a revision that takes effect to outbox rows: reads what is and what was told, asks the domain, writes the answer.
+"""From a revision that takes effect to outbox rows: reads what is and what was told, asks the domain, writes the
+answer.
 
 Addresses are planned in chunks, each read, decided off the event loop and written. `speak` runs inside the verb's
 transaction, or, above the wave limit, inside the transactions of its chunks; both give the same rows, because a plan
-compares states and depends on nothing that the other chunks do.
-"""
+compares states and depends on nothing that the other chunks do."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -480,7 +480,8 @@ def _thing(key: ThingKey, findings: Findings) -> ThingNow | None:
 
 
 def _as_heard(wanting: tuple[Hearer, ...], thing: ThingNow, prior: Sequence[Lead]) -> Level:
-    """The level as this address hears it. Whoever was told it is down is not told "back" because his wishes changed meanwhile."""
+    """The level as this address hears it. Whoever was told it is down is not told "back" because his wishes changed
+    meanwhile."""
     level = hears(wanting, thing.key.customer_id, thing.level)
     leader = next((lead for lead in prior if lead.role is Role.LEADS), None)
     if level is Level.NO_IMPACT and leader is not None and thing.level >= min(leader.level, Level.DEGRADED):

@@ -134,7 +134,8 @@ class Receipts:
             await self._end(conn, row.id, S.ACCEPTED, receipt, code, now)
 
     async def _call_off(self, conn: Connection, row: Record, state: S, now: datetime) -> bool:
-        """A planned or claimed retry becomes what the first attempt was, ACCEPTED; the new fence turns its claim away."""
+        """A planned or claimed retry becomes what the first attempt was, ACCEPTED; the new fence turns its claim
+        away."""
         steps = ((S.PLANNED, S.LEASED), (S.LEASED, S.TRANSMITTING), (S.TRANSMITTING, S.ACCEPTED))
         for expect, to in steps[state is S.LEASED :]:
             if not await deliveries.move(

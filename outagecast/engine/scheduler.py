@@ -1,8 +1,8 @@
 """The ticker: the only user of APScheduler. It holds no facts; what is due stands in rows, and a tick asks for it.
 
-No job sends anything: APScheduler cancels running coroutines when it shuts down, and its default grace of one second drops
-late runs in silence, so grace is off, runs that were missed are joined to one, and each job runs once at a time.
-"""
+No job sends anything: APScheduler cancels running coroutines when it shuts down, and its default grace of one second
+drops late runs in silence, so grace is off, runs that were missed are joined to one, and each job runs once at a
+time."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, timedelta

@@ -1,4 +1,5 @@
-"""A revision with more addresses than one transaction should hold: planned in chunks, each its own transaction (rules, "Sizes")."""
+"""A revision with more addresses than one transaction should hold: planned in chunks, each its own transaction
+(rules, "Sizes")."""
 
 import asyncio
 from collections.abc import Sequence

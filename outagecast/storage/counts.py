@@ -13,12 +13,12 @@ async def deliveries_by_state(conn: AsyncConnection) -> dict[tuple[str, str], in
     query = select(deliveries.c.channel, deliveries.c.state, func.count()).group_by(
         deliveries.c.channel, deliveries.c.state
     )
-    return {(channel, state): count for channel, state, count in (await conn.execute(query)).tuples()}
+    return {(channel, state): count for channel, state, count in await conn.execute(query)}
 
 
 async def outages_by_status(conn: AsyncConnection) -> dict[str, int]:
     query = select(outages.c.status, func.count()).group_by(outages.c.status)
-    return dict((await conn.execute(query)).tuples().all())
+    return {name: value for name, value in await conn.execute(query)}
 
 
 async def oldest_due(conn: AsyncConnection, now: datetime) -> dict[str, datetime]:
@@ -28,4 +28,4 @@ async def oldest_due(conn: AsyncConnection, now: datetime) -> dict[str, datetime
         .where(deliveries.c.state == DeliveryState.PLANNED.value, deliveries.c.due_at <= now)
         .group_by(deliveries.c.channel)
     )
-    return dict((await conn.execute(query)).tuples().all())
+    return {name: value for name, value in await conn.execute(query)}

@@ -1,4 +1,5 @@
-"""The outbox: claim under a lease with a fence, mark, finish. Every change of state is guarded by the state before it."""
+"""The outbox: claim under a lease with a fence, mark, finish. Every change of state is guarded by the state before
+it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -187,8 +188,8 @@ _END_ATTEMPT = (
 
 
 async def finish(conn: AsyncConnection, finishes: Sequence[Finish]) -> None:
-    """Write down what became of attempts. A row that is no longer TRANSMITTING under this fence stays as it is: a receipt
-    was quicker, or recovery has taken it over."""
+    """Write down what became of attempts. A row that is no longer TRANSMITTING under this fence stays as it is: a
+    receipt was quicker, or recovery has taken it over."""
     if not finishes:
         return
     for f in finishes:
@@ -236,9 +237,7 @@ async def give_back(conn: AsyncConnection, claims: Iterable[Claim], due_at: date
         if due_at is not None:
             values["due_at"] = due_at
         await conn.execute(
-            update(deliveries)
-            .where(*_ours(part), deliveries.c.state == S.LEASED.value)
-            .values(**values)
+            update(deliveries).where(*_ours(part), deliveries.c.state == S.LEASED.value).values(**values)
         )
 
 
@@ -271,7 +270,8 @@ async def suppress_leased(conn: AsyncConnection, claims: Sequence[Claim], now: d
 
 
 async def expire(conn: AsyncConnection, now: datetime) -> int:
-    """PLANNED rows whose promise has passed are stale: EXPIRED. What is still to be said is planned anew by the cadence."""
+    """PLANNED rows whose promise has passed are stale: EXPIRED. What is still to be said is planned anew by the
+    cadence."""
     statement = (
         update(deliveries)
         .where(
@@ -285,7 +285,8 @@ async def expire(conn: AsyncConnection, now: datetime) -> int:
 
 
 async def stale(conn: AsyncConnection, now: datetime) -> bool:
-    """Whether any planned row has outlived its promise: asked often, so that the writer is only bothered when there is."""
+    """Whether any planned row has outlived its promise: asked often, so that the writer is only bothered when there
+    is."""
     query = select(deliveries.c.id).where(
         deliveries.c.state == S.PLANNED.value, deliveries.c.expires_at <= now, deliveries.c.audience == "customer"
     )
@@ -304,7 +305,8 @@ async def alarmed(conn: AsyncConnection, outage_id: str, revision: int) -> bool:
 
 
 async def release_leases(conn: AsyncConnection, *, now: datetime, alive: str, all_others: bool) -> int:
-    """LEASED rows of others go back to PLANNED when their lease has run out; with `all_others`, all of them are gone."""
+    """LEASED rows of others go back to PLANNED when their lease has run out; with `all_others`, all of them are
+    gone."""
     statement = (
         update(deliveries)
         .where(deliveries.c.state == S.LEASED.value, _abandoned(now, alive, all_others=all_others))

@@ -1,8 +1,8 @@
 """The database: opening, one writer, migrating.
 
 SQLite: WAL with synchronous=FULL (a commit survives power loss), foreign keys on, BEGIN IMMEDIATE for writers, and one
-writer at a time in this process, so that nobody starves behind SQLite's own busy loop. PostgreSQL joins behind the same verbs.
-"""
+writer at a time in this process, so that nobody starves behind SQLite's own busy loop. PostgreSQL joins behind the same
+verbs."""
 
 import asyncio
 import json
@@ -36,7 +36,8 @@ class DatabaseRefused(Exception):
 
 
 class Database:
-    """One database. `read()` gives a connection with a consistent view; `write()` one transaction, committed on leaving."""
+    """One database. `read()` gives a connection with a consistent view; `write()` one transaction, committed on
+    leaving."""
 
     def __init__(self, engine: AsyncEngine, in_threads: Engine, url: str) -> None:
         self._engine = engine
@@ -57,7 +58,12 @@ class Database:
             path = (folder or Path.cwd()) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             name = str(path)
-        options: dict[str, Any] = {"json_serializer": _compact, "connect_args": {"isolation_level": None}}
+        # Without hide_parameters an error of the database would put addresses and words into the log.
+        options: dict[str, Any] = {
+            "json_serializer": _compact,
+            "connect_args": {"isolation_level": None},
+            "hide_parameters": True,
+        }
         engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite", database=name), **options)
         in_threads = create_engine(parsed.set(drivername="sqlite+pysqlite", database=name), **options)
         for one in (engine.sync_engine, in_threads):
@@ -154,7 +160,8 @@ def _on_connect(dbapi_connection: Any, _record: Any) -> None:
 
 
 def _on_begin(conn: SyncConnection) -> None:
-    # Without BEGIN IMMEDIATE a reader that turns writer fails at once with "database is locked", whatever the busy time-out.
+    # Without BEGIN IMMEDIATE a reader that turns writer fails at once with "database is locked", whatever the busy
+    # time-out.
     writes = conn.get_execution_options().get("outagecast_write", False)
     conn.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -171,7 +178,8 @@ def _upgrade(conn: SyncConnection) -> None:
     current = MigrationContext.configure(conn).get_current_revision()
     if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
         raise DatabaseRefused(
-            f"the database has schema {current}, newer than this program knows: install the newer OutageCast, or restore a backup"
+            f"the database has schema {current}, newer than this program knows: install the newer OutageCast, "
+            "or restore a backup"
         )
     if current == script.get_current_head():
         return

@@ -117,13 +117,14 @@ def _subscriptions() -> Select[Any]:
 async def addresses_hearing(
     conn: AsyncConnection, customer_ids: Iterable[str], channels: Iterable[ChannelName]
 ) -> dict[int, set[str]]:
-    """Which addresses hear for which of these customers: their own contacts', and their parents' where `told_via` says so."""
+    """Which addresses hear for which of these customers: their own contacts', and their parents' where `told_via`
+    says so."""
     found: dict[int, set[str]] = {}
     columns = [_contact_column(channel) for channel in channels]
     for part in chunks(customer_ids):
         for column in columns:
             for query in (_own(column, customers.c.id.in_(part)), _via_parent(column, customers.c.id.in_(part))):
-                for address_id, customer_id in (await conn.execute(query)).tuples():
+                for address_id, customer_id in await conn.execute(query):
                     found.setdefault(address_id, set()).add(customer_id)
     return found
 
@@ -205,7 +206,7 @@ async def unreachable(conn: AsyncConnection, customer_ids: Iterable[str], channe
         for channel in channels:
             column = _contact_column(channel)
             for query in (_own(column, customers.c.id.in_(part)), _via_parent(column, customers.c.id.in_(part))):
-                reached.update(customer_id for _, customer_id in (await conn.execute(query)).tuples())
+                reached.update(customer_id for _, customer_id in await conn.execute(query))
     return [customer_id for customer_id in wanted if customer_id not in reached]
 
 
@@ -297,7 +298,8 @@ class ThingWords:
 
 
 async def open_things(conn: AsyncConnection, customer_ids: Iterable[str]) -> list[Record]:
-    """Every open impact of these customers: (thing_kind, thing_id, customer_id, level, outage_id, from_at), first outage first."""
+    """Every open impact of these customers: (thing_kind, thing_id, customer_id, level, outage_id, from_at), first
+    outage first."""
     found: list[Record] = []
     for part in chunks(customer_ids):
         query = (
@@ -323,8 +325,8 @@ async def words_for(conn: AsyncConnection, keys: Iterable[ThingKey]) -> dict[Thi
     for part in chunks(key.id for key in keys if key.kind == "circuit"):
         query = (
             select(
-                circuits.c.id, circuits.c.customer_id, circuits.c.label, circuits.c.place, customers.c.name.label("customer"),
-                sites.c.name.label("site"), sites.c.timezone, services.c.name.label("service"),
+                circuits.c.id, circuits.c.customer_id, circuits.c.label, circuits.c.place,
+                customers.c.name.label("customer"), sites.c.name.label("site"), sites.c.timezone, services.c.name.label("service"),
             )
             .join(customers, customers.c.id == circuits.c.customer_id)
             .outerjoin(sites, sites.c.id == circuits.c.site_id)
@@ -384,7 +386,8 @@ async def histories(
     """What these outages' present episodes have sent to these addresses."""
     query = (
         select(
-            deliveries.c.address_id, deliveries.c.outage_id, deliveries.c.episode, deliveries.c.kind, deliveries.c.state,
+            deliveries.c.address_id, deliveries.c.outage_id, deliveries.c.episode, deliveries.c.kind,
+            deliveries.c.state,
             deliveries.c.reason, deliveries.c.eta, deliveries.c.revision,
         )
         .where(
@@ -434,7 +437,8 @@ async def supersede(
     address_ids: Iterable[int] | None = None,
     before: int | None = None,
 ) -> None:
-    """Take back what has not left: all of an outage's episode, only these addresses', or only what is older than a revision."""
+    """Take back what has not left: all of an outage's episode, only these addresses', or only what is older than a
+    revision."""
     where = [
         deliveries.c.outage_id == outage_id,
         deliveries.c.episode == episode,
@@ -497,7 +501,7 @@ async def led_by_channel(conn: AsyncConnection, outage_id: str, episode: int) ->
         .where(leads.c.outage_id == outage_id, leads.c.episode == episode, leads.c.role == Role.LEADS.value)
         .group_by(addresses.c.channel)
     )
-    return dict((await conn.execute(query)).tuples().all())
+    return {name: count for name, count in await conn.execute(query)}
 
 
 async def planned_counts(conn: AsyncConnection, outage_id: str, revision: int) -> dict[str, int]:
@@ -510,4 +514,4 @@ async def planned_counts(conn: AsyncConnection, outage_id: str, revision: int) -
         )
         .group_by(silent)
     )
-    return dict((await conn.execute(query)).tuples().all())
+    return {name: count for name, count in await conn.execute(query)}

@@ -1,8 +1,7 @@
 """Every table, once. Times end in `_at` and are UtcTime; enum values are kept as their lower-case words.
 
 Three groups: the inventory (what the customers have), the outages with what they touch and say, and the house's own
-(staff, tokens, monitors). `deliveries` is the outbox; `timeline` is append only.
-"""
+(staff, tokens, monitors). `deliveries` is the outbox; `timeline` is append only."""
 
 from sqlalchemy import (
     BigInteger,
@@ -63,13 +62,15 @@ elements = Table(
 services = Table(
     "services", metadata,
     Column("id", Text, primary_key=True), _word("name"),
-    Column("public", Boolean, nullable=False, server_default=text("0")), Column("position", Integer, nullable=False, server_default=text("0")),
+    Column("public", Boolean, nullable=False, server_default=text("0")),
+    Column("position", Integer, nullable=False, server_default=text("0")),
     Column("need_id", Number, ForeignKey("needs.id")), _word("status", "active"), Column("attributes", Json),
 )  # fmt: skip
 customers = Table(
     "customers", metadata,
     Column("id", Text, primary_key=True), _word("name"), _word("status", "active"),
-    Column("parent_id", Text, index=True), _word("told_via", "self"), _word("language"), _word("timezone"), _word("tier"), _word("tags"),
+    Column("parent_id", Text, index=True), _word("told_via", "self"), _word("language"), _word("timezone"),
+    _word("tier"), _word("tags"),
     Column("attributes", Json),
 )  # fmt: skip
 """status: active, suspended, ended. told_via: self, parent, both."""
@@ -81,26 +82,32 @@ addresses = Table(
     Column("shared", Boolean, nullable=False, server_default=text("0")), Column("confirmed_by", Text),
     Index("uq_addresses_channel_value", "channel", "value", unique=True),
 )  # fmt: skip
-"""One e-mail address or phone, normalised, whoever has it. `suppressed`: the SuppressReason, NULL if it may be written to.
-`shared`: on more than five customers without a common parent; held back until `confirmed_by` names who confirmed it."""
+"""One e-mail address or phone, normalised, whoever has it. `suppressed`: the SuppressReason, NULL if it may be written
+to. `shared`: on more than five customers without a common parent; held back until `confirmed_by` names who confirmed
+it."""
 
 contacts = Table(
     "contacts", metadata,
-    Column("id", Text, primary_key=True), Column("customer_id", Text, ForeignKey("customers.id"), nullable=False, index=True),
+    Column("id", Text, primary_key=True),
+    Column("customer_id", Text, ForeignKey("customers.id"), nullable=False, index=True),
     _word("name"), _word("role"),
-    Column("email_id", Number, ForeignKey("addresses.id"), index=True), Column("phone_id", Number, ForeignKey("addresses.id"), index=True),
+    Column("email_id", Number, ForeignKey("addresses.id"), index=True),
+    Column("phone_id", Number, ForeignKey("addresses.id"), index=True),
     _word("language"), _word("timezone"), _word("channels"), _word("notify"), _word("quiet_hours"), _word("wake_for"),
     Column("consent_at", UtcTime), _word("consent_source"), _word("status", "active"), Column("attributes", Json),
 )  # fmt: skip
 circuits = Table(
     "circuits", metadata,
-    Column("id", Text, primary_key=True), Column("customer_id", Text, ForeignKey("customers.id"), nullable=False, index=True),
+    Column("id", Text, primary_key=True),
+    Column("customer_id", Text, ForeignKey("customers.id"), nullable=False, index=True),
     Column("service_id", Text, index=True), _word("label"), Column("site_id", Text, index=True), _word("place"),
-    Column("need_id", Number, ForeignKey("needs.id"), index=True), _word("status", "active"), Column("attributes", Json),
+    Column("need_id", Number, ForeignKey("needs.id"), index=True), _word("status", "active"),
+    Column("attributes", Json),
 )  # fmt: skip
 subscriptions = Table(
     "subscriptions", metadata,
-    Column("customer_id", Text, ForeignKey("customers.id"), primary_key=True), Column("service_id", Text, primary_key=True, index=True),
+    Column("customer_id", Text, ForeignKey("customers.id"), primary_key=True),
+    Column("service_id", Text, primary_key=True, index=True),
     _word("status", "active"),
 )  # fmt: skip
 """A service without a circuit of its own."""
@@ -109,77 +116,104 @@ subscriptions = Table(
 
 outages = Table(
     "outages", metadata,
-    Column("id", Text, primary_key=True), Column("number", Integer, nullable=False), _word("kind", "outage"), _word("title"),
+    Column("id", Text, primary_key=True), Column("number", Integer, nullable=False), _word("kind", "outage"),
+    _word("title"),
     _word("status"), _word("severity"), _word("effect"), _word("cause"), _word("cause_code"),
-    Column("eta", UtcTime), Column("eta_from", UtcTime), Column("eta_slips", Integer, nullable=False, server_default=text("0")),
+    Column("eta", UtcTime), Column("eta_from", UtcTime),
+    Column("eta_slips", Integer, nullable=False, server_default=text("0")),
     Column("at_risk_until", UtcTime), Column("started_at", UtcTime, nullable=False), Column("ended_at", UtcTime),
-    Column("created_at", UtcTime, nullable=False), _word("created_by"), _word("owner"), _word("external_ref"), _word("monitor"),
-    Column("estimated_customers", Integer), Column("scope", Json, nullable=False), Column("restored", Json, nullable=False, server_default="[]"),
+    Column("created_at", UtcTime, nullable=False), _word("created_by"), _word("owner"), _word("external_ref"),
+    _word("monitor"),
+    Column("estimated_customers", Integer), Column("scope", Json, nullable=False),
+    Column("restored", Json, nullable=False, server_default="[]"),
     Column("episode", Integer, nullable=False, server_default=text("1")),
     Column("revision", Integer, nullable=False, server_default=text("0")),
     Column("public", Boolean, nullable=False, server_default=text("0")),
     Column("pending_until", UtcTime),
     Column("held_because", Text), Column("hold_reason", Text), Column("merged_into", Text),
-    Column("next_update_by", UtcTime), Column("promised_at", UtcTime), Column("words", Integer, nullable=False, server_default=text("0")),
-    Column("strikes", Integer, nullable=False, server_default=text("0")), Column("eta_passed_told", Boolean, nullable=False, server_default=text("0")),
+    Column("next_update_by", UtcTime), Column("promised_at", UtcTime),
+    Column("words", Integer, nullable=False, server_default=text("0")),
+    Column("strikes", Integer, nullable=False, server_default=text("0")),
+    Column("eta_passed_told", Boolean, nullable=False, server_default=text("0")),
     Column("reminded_promise_at", UtcTime), Column("reminded_eta_at", UtcTime), Column("last_word_at", UtcTime),
     Column("wave_seconds", Float, nullable=False, server_default=text("0")),
     Column("look_again_at", UtcTime, index=True),
     Index("ix_outages_status", "status"), Index("ix_outages_external_ref", "external_ref"),
 )  # fmt: skip
-"""The present state: what is effective. `scope`: what is down now, as [{kind, id, effect}]; `restored` what was and is back.
-`revision` is the last committed one, pending or not. `public`: the declaration has taken effect. `pending_until`: a revision
-waits to take effect then; unsent deliveries are held meanwhile. `held_because`: the brake that made it a draft. `hold_reason`: frozen by
-staff. `promised_at` is when the present promise was given; `words` counts the desk's words and holding notices in this episode (index
-into a cadence's list); `strikes` the holding notices in a row; `wave_seconds` how long a wave to all it leads takes, estimated. `look_again_at`: when the cadence has to look here next."""
+"""The present state: what is effective. `scope`: what is down now, as [{kind, id, effect}]; `restored` what was and is
+back. `revision` is the last committed one, pending or not. `public`: the declaration has taken effect. `pending_until`:
+a revision waits to take effect then; unsent deliveries are held meanwhile. `held_because`: the brake that made it a
+draft. `hold_reason`: frozen by staff. `promised_at` is when the present promise was given; `words` counts the desk's
+words and holding notices in this episode (index into a cadence's list); `strikes` the holding notices in a row;
+`wave_seconds` how long a wave to all it leads takes, estimated. `look_again_at`: when the cadence has to look here
+next."""
 
 revisions = Table(
     "revisions", metadata,
     Column("outage_id", Text, ForeignKey("outages.id"), primary_key=True), Column("number", Integer, primary_key=True),
     Column("episode", Integer, nullable=False), _word("verb"), _word("state"), Column("held_because", Text),
-    _word("actor_kind"), _word("actor"), Column("created_at", UtcTime, nullable=False), Column("effective_at", UtcTime, index=True),
-    _word("released_by"), Column("change", Json, nullable=False), Column("facts", Json), Column("message", Text, nullable=False, server_default=""),
+    _word("actor_kind"), _word("actor"), Column("created_at", UtcTime, nullable=False),
+    Column("effective_at", UtcTime, index=True),
+    _word("released_by"), Column("change", Json, nullable=False), Column("facts", Json),
+    Column("message", Text, nullable=False, server_default=""),
     Column("next_update_by", UtcTime), Column("customers_told", Integer, nullable=False, server_default=text("0")),
 )  # fmt: skip
-"""One thing decided. `change` is what was asked; `facts` (RevisionFacts) what it says to all, frozen when it takes effect."""
+"""One thing decided. `change` is what was asked; `facts` (RevisionFacts) what it says to all, frozen when it takes
+effect."""
 
 impacts = Table(
     "impacts", metadata,
-    Column("id", Number, primary_key=True), Column("outage_id", Text, nullable=False), Column("episode", Integer, nullable=False),
-    Column("thing_kind", Text, nullable=False), Column("thing_id", Text, nullable=False), Column("customer_id", Text, nullable=False),
-    Column("level", Integer, nullable=False), Column("from_at", UtcTime, nullable=False), Column("to_at", UtcTime), Column("because", Json),
-    Index("ix_impacts_outage", "outage_id", "to_at"), Index("ix_impacts_thing", "thing_id", "thing_kind"), Index("ix_impacts_customer", "customer_id"),
+    Column("id", Number, primary_key=True), Column("outage_id", Text, nullable=False),
+    Column("episode", Integer, nullable=False),
+    Column("thing_kind", Text, nullable=False), Column("thing_id", Text, nullable=False),
+    Column("customer_id", Text, nullable=False),
+    Column("level", Integer, nullable=False), Column("from_at", UtcTime, nullable=False), Column("to_at", UtcTime),
+    Column("because", Json),
+    Index("ix_impacts_outage", "outage_id", "to_at"), Index("ix_impacts_thing", "thing_id", "thing_kind"),
+    Index("ix_impacts_customer", "customer_id"),
 )  # fmt: skip
 """Intervals, never overwritten: thing_kind is `circuit` or `service` (a subscription); to_at NULL while it lasts."""
 
 leads = Table(
     "leads", metadata,
-    Column("outage_id", Text, primary_key=True), Column("episode", Integer, primary_key=True), Column("address_id", Number, primary_key=True),
-    Column("thing_kind", Text, primary_key=True), Column("thing_id", Text, primary_key=True), Column("customer_id", Text, primary_key=True),
-    _word("role"), Column("level", Integer, nullable=False), Column("since_at", UtcTime, nullable=False), Column("contact_id", Text, nullable=False),
-    Index("ix_leads_thing", "thing_id", "address_id"), Index("ix_leads_address", "address_id"), Index("ix_leads_customer", "customer_id"),
+    Column("outage_id", Text, primary_key=True), Column("episode", Integer, primary_key=True),
+    Column("address_id", Number, primary_key=True),
+    Column("thing_kind", Text, primary_key=True), Column("thing_id", Text, primary_key=True),
+    Column("customer_id", Text, primary_key=True),
+    _word("role"), Column("level", Integer, nullable=False), Column("since_at", UtcTime, nullable=False),
+    Column("contact_id", Text, nullable=False),
+    Index("ix_leads_thing", "thing_id", "address_id"), Index("ix_leads_address", "address_id"),
+    Index("ix_leads_customer", "customer_id"),
 )  # fmt: skip
-"""Who told which address about which thing: role `leads`, `covered` (another outage leads) or `ended`; level is the last one told."""
+"""Who told which address about which thing: role `leads`, `covered` (another outage leads) or `ended`; level is the
+last one told."""
 
+_PLANNED = text("state = 'planned'")
+_ON_THE_WAY = text("state IN ('leased', 'transmitting', 'ambiguous')")
 deliveries = Table(
     "deliveries", metadata,
-    Column("id", Number, primary_key=True), Column("outage_id", Text, nullable=False), Column("episode", Integer, nullable=False),
+    Column("id", Number, primary_key=True), Column("outage_id", Text, nullable=False),
+    Column("episode", Integer, nullable=False),
     Column("revision", Integer, nullable=False), _word("kind"), _word("audience", "customer"), _word("channel"),
     Column("address_id", Number), _word("to"), Column("customer_id", Text), Column("contact_id", Text),
-    _word("state"), Column("reason", Text), Column("due_at", UtcTime, nullable=False), Column("expires_at", UtcTime), Column("created_at", UtcTime, nullable=False),
+    _word("state"), Column("reason", Text), Column("due_at", UtcTime, nullable=False), Column("expires_at", UtcTime),
+    Column("created_at", UtcTime, nullable=False),
     Column("rank", Integer, nullable=False, server_default=text("0")),
-    Column("attempt", Integer, nullable=False, server_default=text("0")), Column("ambiguous", Integer, nullable=False, server_default=text("0")),
-    Column("lease_owner", Text), Column("lease_until", UtcTime), Column("fence", Integer, nullable=False, server_default=text("0")),
-    Column("transmitting_at", UtcTime), Column("ended_at", UtcTime), Column("provider_id", Text), Column("code", Text), Column("detail", Text),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("ambiguous", Integer, nullable=False, server_default=text("0")),
+    Column("lease_owner", Text), Column("lease_until", UtcTime),
+    Column("fence", Integer, nullable=False, server_default=text("0")),
+    Column("transmitting_at", UtcTime), Column("ended_at", UtcTime), Column("provider_id", Text),
+    Column("code", Text), Column("detail", Text),
     Column("eta", UtcTime), Column("promise", UtcTime), Column("facts", Json),
     Index("uq_deliveries_key", "outage_id", "episode", "channel", "address_id", "kind", "revision", "audience", unique=True),
-    Index("ix_deliveries_due", "channel", "due_at", "rank", sqlite_where=text("state = 'planned'"), postgresql_where=text("state = 'planned'")),
-    Index("ix_deliveries_busy", "state", sqlite_where=text("state IN ('leased', 'transmitting', 'ambiguous')"),
-          postgresql_where=text("state IN ('leased', 'transmitting', 'ambiguous')")),
+    Index("ix_deliveries_due", "channel", "due_at", "rank", sqlite_where=_PLANNED, postgresql_where=_PLANNED),
+    Index("ix_deliveries_busy", "state", sqlite_where=_ON_THE_WAY, postgresql_where=_ON_THE_WAY),
     Index("ix_deliveries_address", "address_id", "outage_id"), Index("ix_deliveries_outage", "outage_id", "revision"),
 )  # fmt: skip
-"""The outbox: all that one revision says to one address. `address_id` NULL: nobody to write to (SUPPRESSED, no_address).
-`facts` is OwnFacts; `eta` and `promise` are what it tells, for "was" and for the promise ledger. audience: customer or staff."""
+"""The outbox: all that one revision says to one address. `address_id` NULL: nobody to write to (SUPPRESSED,
+no_address). `facts` is OwnFacts; `eta` and `promise` are what it tells, for "was" and for the promise ledger. audience:
+customer or staff."""
 
 notices = Table(
     "notices", metadata,
@@ -189,8 +223,10 @@ notices = Table(
 
 attempts = Table(
     "attempts", metadata,
-    Column("key", Text, primary_key=True), Column("delivery_id", Number, nullable=False, index=True), Column("number", Integer, nullable=False),
-    Column("started_at", UtcTime, nullable=False), Column("ended_at", UtcTime), Column("outcome", Text), Column("code", Text), Column("detail", Text),
+    Column("key", Text, primary_key=True), Column("delivery_id", Number, nullable=False, index=True),
+    Column("number", Integer, nullable=False),
+    Column("started_at", UtcTime, nullable=False), Column("ended_at", UtcTime), Column("outcome", Text),
+    Column("code", Text), Column("detail", Text),
     Column("provider_id", Text, index=True), Column("ambiguous", Boolean, nullable=False, server_default=text("0")),
     Column("receipt", Text), Column("receipt_at", UtcTime), Column("receipt_code", Text),
 )  # fmt: skip
@@ -198,18 +234,22 @@ attempts = Table(
 
 waves = Table(
     "waves", metadata,
-    Column("id", Number, primary_key=True), Column("outage_id", Text, nullable=False), Column("revision", Integer, nullable=False),
-    Column("cursor", Number, nullable=False, server_default=text("0")), Column("total", Integer, nullable=False), Column("created_at", UtcTime, nullable=False),
+    Column("id", Number, primary_key=True), Column("outage_id", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("cursor", Number, nullable=False, server_default=text("0")), Column("total", Integer, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
     Column("done_at", UtcTime), Column("context", Json, nullable=False),
 )  # fmt: skip
 """A revision too large for one transaction: chunks advance the cursor (an address number), each its own transaction."""
 wave_addresses = Table(
-    "wave_addresses", metadata, Column("wave_id", Number, primary_key=True), Column("address_id", Number, primary_key=True),
+    "wave_addresses", metadata, Column("wave_id", Number, primary_key=True),
+    Column("address_id", Number, primary_key=True),
 )  # fmt: skip
 
 timeline = Table(
     "timeline", metadata,
-    Column("id", Number, primary_key=True), Column("at", UtcTime, nullable=False), Column("outage_id", Text, index=True), Column("revision", Integer),
+    Column("id", Number, primary_key=True), Column("at", UtcTime, nullable=False),
+    Column("outage_id", Text, index=True), Column("revision", Integer),
     _word("actor_kind"), _word("actor"), _word("what"), _word("why"), Column("data", Json), Column("text_id", Number),
 )  # fmt: skip
 texts = Table("texts", metadata, Column("id", Number, primary_key=True), Column("text", Text, nullable=False))
@@ -219,34 +259,45 @@ texts = Table("texts", metadata, Column("id", Number, primary_key=True), Column(
 
 staff = Table(
     "staff", metadata,
-    Column("id", Number, primary_key=True), Column("name", Text, nullable=False, unique=True), _word("email"), _word("role"), _word("password_hash"),
+    Column("id", Number, primary_key=True), Column("name", Text, nullable=False, unique=True), _word("email"),
+    _word("role"), _word("password_hash"),
     Column("created_at", UtcTime, nullable=False), Column("disabled_at", UtcTime),
 )  # fmt: skip
 sessions = Table(
     "sessions", metadata,
-    Column("id_hash", Text, primary_key=True), Column("staff_id", Number, ForeignKey("staff.id"), nullable=False), _word("csrf"),
-    Column("created_at", UtcTime, nullable=False), Column("seen_at", UtcTime, nullable=False), Column("ended_at", UtcTime), _word("agent"),
+    Column("id_hash", Text, primary_key=True), Column("staff_id", Number, ForeignKey("staff.id"), nullable=False),
+    _word("csrf"),
+    Column("created_at", UtcTime, nullable=False), Column("seen_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime), _word("agent"),
 )  # fmt: skip
 tokens = Table(
     "tokens", metadata,
-    Column("id", Number, primary_key=True), Column("name", Text, nullable=False, unique=True), _word("role"), Column("hash", Text, nullable=False, unique=True),
-    _word("prefix"), Column("created_at", UtcTime, nullable=False), Column("expires_at", UtcTime), Column("revoked_at", UtcTime), Column("used_at", UtcTime),
+    Column("id", Number, primary_key=True), Column("name", Text, nullable=False, unique=True), _word("role"),
+    Column("hash", Text, nullable=False, unique=True),
+    _word("prefix"), Column("created_at", UtcTime, nullable=False), Column("expires_at", UtcTime),
+    Column("revoked_at", UtcTime), Column("used_at", UtcTime),
 )  # fmt: skip
 idempotency = Table(
     "idempotency", metadata,
-    Column("actor", Text, primary_key=True), Column("key", Text, primary_key=True), Column("body_hash", Text, nullable=False),
+    Column("actor", Text, primary_key=True), Column("key", Text, primary_key=True),
+    Column("body_hash", Text, nullable=False),
     Column("outage_id", Text, nullable=False), Column("created_at", UtcTime, nullable=False),
 )  # fmt: skip
 events = Table(
     "events", metadata,
-    Column("id", Number, primary_key=True), Column("monitor", Text, nullable=False), Column("dedup_key", Text, nullable=False), _word("action"),
-    Column("received_at", UtcTime, nullable=False), Column("occurred_at", UtcTime), _word("summary"), Column("scope", Json, nullable=False),
+    Column("id", Number, primary_key=True), Column("monitor", Text, nullable=False),
+    Column("dedup_key", Text, nullable=False), _word("action"),
+    Column("received_at", UtcTime, nullable=False), Column("occurred_at", UtcTime), _word("summary"),
+    Column("scope", Json, nullable=False),
     Column("raw", Text), _word("result"), Column("outage_id", Text), Index("ix_events_key", "monitor", "dedup_key"),
 )  # fmt: skip
 alarms = Table(
     "alarms", metadata,
-    Column("monitor", Text, primary_key=True), Column("dedup_key", Text, primary_key=True), _word("state"), Column("since_at", UtcTime, nullable=False),
-    Column("changed_at", UtcTime, nullable=False), Column("due_at", UtcTime, index=True), Column("outage_id", Text, index=True),
+    Column("monitor", Text, primary_key=True), Column("dedup_key", Text, primary_key=True), _word("state"),
+    Column("since_at", UtcTime, nullable=False),
+    Column("changed_at", UtcTime, nullable=False), Column("due_at", UtcTime, index=True),
+    Column("outage_id", Text, index=True),
     Column("scope", Json, nullable=False), _word("summary"),
 )  # fmt: skip
-"""What a monitor holds up: state `firing` or `cleared`; due_at is when hold_down or clear_after is over, NULL when nothing is due."""
+"""What a monitor holds up: state `firing` or `cleared`; due_at is when hold_down or clear_after is over, NULL when
+nothing is due."""

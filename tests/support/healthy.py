@@ -1,5 +1,5 @@
-"""A database that the real engine has filled: outages declared, changed, covered, merged, resolved and reopened, with what was
-sent and what came back. Nothing in it breaks an invariant; tests plant one fault at a time.
+"""A database that the real engine has filled: outages declared, changed, covered, merged, resolved and reopened, with
+what was sent and what came back. Nothing in it breaks an invariant; tests plant one fault at a time.
 
 The wire is played by `Post`: it claims, marks and finishes rows as lanes do, with the outcome a test wants.
 """
@@ -185,7 +185,7 @@ async def build(folder: Path, *, wave_limit: int = 5) -> Built:
 
 
 def make(folder: Path) -> datetime:
-    """Build and live through a whole day's work; the database's file lies in the folder afterwards. The time it is then."""
+    """Build and live through it all; the database's file lies in the folder afterwards. Answers the time it is then."""
 
     async def work() -> datetime:
         built = await build(folder)
@@ -203,7 +203,7 @@ async def live(built: Built) -> None:
     ops, clock, post = built.operations, built.clock, built.post
     first = (await ops.declare(declaration("POP-A", external_ref="INC-1"), actor=ANN)).outage_id
     await _all_chunks(built)
-    await post.send(lambda row: S.PLANNED if row.to == "one@example.org" else S.AMBIGUOUS if row.channel == "sms" else S.ACCEPTED)
+    await post.send(lambda row: {"one@example.org": S.PLANNED, "+18595550101": S.AMBIGUOUS}.get(row.to, S.ACCEPTED))
     clock.pass_(2 * MINUTE)
     await post.lose_and_retry()
     texts = [row for row in await post.send() if row.channel == "sms"]

@@ -1,6 +1,7 @@
 """Run by alembic: migrates over the connection that storage/engine.py hands in."""
 
 from alembic import context
+
 from outagecast.storage.tables import metadata
 
 context.configure(

@@ -1,0 +1,164 @@
+"""`outagecast doctor`: tries everything the daemon needs, and says what to mend."""
+
+import asyncio
+import shutil
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from outagecast.app import Core, Daemon, open_core
+from outagecast.channels.email.channel import EmailChannel
+from outagecast.channels.sms.channel import SmsChannel
+from outagecast.commands.dns import name_servers
+from outagecast.commands.findings import Finding, State
+from outagecast.commands.mail_records import mail_records
+from outagecast.commands.options import FAILED, Failed, config_option, json_option
+from outagecast.commands.session import plainly
+from outagecast.commands.settings import read_config
+from outagecast.commands.shown import print_json, print_table
+from outagecast.config import Config
+from outagecast.log import set_up_logging
+from outagecast.storage import health
+
+_LITTLE_SPACE, _NO_SPACE = 1 << 30, 100 << 20
+_SKEW = timedelta(seconds=30)
+_BUILT = datetime(2026, 1, 1, tzinfo=UTC)
+"""A clock that shows less was never set."""
+_RESOLVE_SECONDS = 5.0
+
+
+@click.command("doctor", short_help="Try everything the daemon needs; says what to mend.")
+@click.option("--dkim-selector", default="", metavar="NAME", help="The DKIM key your mail server signs with.")
+@config_option
+@json_option
+@click.pass_context
+def doctor(ctx: click.Context, dkim_selector: str, as_json: bool) -> None:
+    """Try settings, database, disk, clock, mail server, SMS account, DNS and inventory. Exit code 1 on a problem."""
+    config = read_config(ctx)
+    set_up_logging(sys.stderr, level="error")
+    findings = asyncio.run(examine(config, dkim_selector))
+    bad = any(finding.state is State.PROBLEM for finding in findings)
+    if as_json:
+        print_json({"ok": not bad, "findings": [asdict(finding) for finding in findings]})
+    else:
+        print_table(["", "", "found", "mend"], [(f.state.value, f.what, f.detail, f.mend) for f in findings])
+    raise SystemExit(FAILED if bad else 0)
+
+
+async def examine(config: Config, dkim_selector: str = "") -> list[Finding]:
+    """Everything that was found, the settings first."""
+    findings = [Finding(what="settings", state=State.WARNING, detail=warning) for warning in config.warnings]
+    findings = findings or [Finding(what="settings", state=State.OK, detail="no mistakes, no warnings")]
+    try:
+        with plainly():
+            async with open_core(config) as core:
+                findings += await _on_core(core)
+    except Failed as failed:
+        findings += [Finding(what="database", state=State.PROBLEM, detail=line) for line in failed.lines]
+    findings.append(await _public_url(config))
+    if config.email is not None:
+        domain = config.email.sender_address.rpartition("@")[2]
+        findings += await mail_records(domain, dkim_selector, await asyncio.to_thread(name_servers))
+    return findings
+
+
+async def _on_core(core: Core) -> list[Finding]:
+    async with core.db.read() as conn:
+        wrong = await health.integrity(conn)
+        newest = await health.newest_time(conn)
+        contacts, customers = await health.unreachable(conn)
+    channels = Daemon(core).channels
+    try:
+        tried = [await _channel(channel) for channel in channels.values()]
+    finally:
+        for channel in channels.values():
+            await channel.close()
+    isolated = (await core.reckoner.network()).isolated()
+    return [
+        _database(core, wrong),
+        _disk(core),
+        _clock(core.house.clock(), newest),
+        *tried,
+        _isolated(isolated),
+        _reach(contacts, customers),
+    ]
+
+
+def _database(core: Core, wrong: Sequence[str]) -> Finding:
+    where = str(core.db.path or "the database")
+    if wrong:
+        return Finding(what="database", state=State.PROBLEM, detail=f"{where}: {'; '.join(wrong)}",
+                       mend="restore a backup")  # fmt: skip
+    return Finding(what="database", state=State.OK, detail=f"{where} is sound and up to date")
+
+
+def _disk(core: Core) -> Finding:
+    folder = core.db.path.parent if core.db.path else core.config.folder
+    free = shutil.disk_usage(folder).free
+    state = State.PROBLEM if free < _NO_SPACE else State.WARNING if free < _LITTLE_SPACE else State.OK
+    mend = "" if state is State.OK else "free disk space: a full disk stops every verb"
+    return Finding(what="disk", state=state, detail=f"{free / (1 << 30):.1f} GiB free at {folder}", mend=mend)
+
+
+def _clock(now: datetime, newest: datetime | None) -> Finding:
+    shown = f"{now:%Y-%m-%d %H:%M:%S} UTC"
+    if now < _BUILT:
+        return Finding(what="clock", state=State.PROBLEM, detail=f"shows {shown}", mend="set the clock (NTP)")
+    if newest is not None and newest > now + _SKEW:
+        return Finding(what="clock", state=State.PROBLEM, detail=f"shows {shown}, but something was recorded at {newest:%Y-%m-%d %H:%M:%S} UTC",
+                       mend="set the clock (NTP); promises and schedules follow it")  # fmt: skip
+    return Finding(what="clock", state=State.OK, detail=f"shows {shown}, after all that was recorded")
+
+
+async def _channel(channel: Any) -> Finding:
+    match channel:
+        case EmailChannel():
+            found = await channel.check()
+            if not found.up:
+                return Finding(what="mail server", state=State.PROBLEM, detail=f"{found.code} {found.reason}".strip(),
+                               mend="check [email] host, port, security, username and password")  # fmt: skip
+            tls = f"TLS {found.tls}" if found.tls else "no TLS"
+            login = "logged in" if found.logged_in else "no login"
+            return Finding(
+                what="mail server", state=State.OK, detail=f"answers in {found.seconds:.1f} s, {tls}, {login}"
+            )
+        case SmsChannel():
+            account = await channel.check()
+            state = State.OK if account.ok else State.PROBLEM
+            mend = "" if account.ok else "check [sms] account_sid, auth_token and api_url"
+            return Finding(what="SMS account", state=state, detail=account.detail, mend=mend)
+        case _:
+            return Finding(what=type(channel).__name__, state=State.UNKNOWN, detail="cannot be tried")
+
+
+async def _public_url(config: Config) -> Finding:
+    host = urlsplit(config.provider.public_url).hostname or ""
+    try:
+        async with asyncio.timeout(_RESOLVE_SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (TimeoutError, OSError) as error:
+        reason = str(error) or f"no answer within {_RESOLVE_SECONDS:g} s"
+        return Finding(what="public_url", state=State.UNKNOWN, detail=f"{host} could not be looked up: {reason}",
+                       mend="links in messages and callbacks of the SMS provider need it")  # fmt: skip
+    return Finding(what="public_url", state=State.OK, detail=f"{host} is {found[0][4][0]}")
+
+
+def _isolated(ids: Sequence[str]) -> Finding:
+    if not ids:
+        return Finding(what="network", state=State.OK, detail="every node with links has a path to a gateway")
+    some = ", ".join(ids[:10]) + (" …" if len(ids) > 10 else "")
+    return Finding(what="network", state=State.WARNING, detail=f"{len(ids)} elements have no path to a gateway: {some}",
+                   mend="check their links and which elements are gateways; until then only their needs are judged")  # fmt: skip
+
+
+def _reach(contacts: int, customers: int) -> Finding:
+    if not contacts and not customers:
+        return Finding(what="contacts", state=State.OK, detail="every customer has a contact with an address")
+    return Finding(what="contacts", state=State.WARNING, detail=f"{contacts} contacts without an address, {customers} customers nobody can be told",
+                   mend="see rejects.csv of the last import")  # fmt: skip
