@@ -75,14 +75,13 @@ ROUTE_ALARM_AFTER = timedelta(minutes=1)
 
 
 def make_clock(speed: float = 1.0, epoch: datetime | None = None) -> Callable[[], datetime]:
-    """The house's one clock: aware UTC. With `speed` it runs faster from `epoch` (now, without one)."""
-    if speed == 1.0 and epoch is None:
+    """The house's one clock: aware UTC. With `speed` it runs faster from the moment `epoch` (now, without one)."""
+    if speed == 1.0:
         return lambda: datetime.now(UTC)
-    real_start = datetime.now(UTC)
-    start = epoch or real_start
+    start = epoch or datetime.now(UTC)
 
     def clock() -> datetime:
-        return start + (datetime.now(UTC) - real_start) * speed
+        return start + (datetime.now(UTC) - start) * speed
 
     return clock
 

@@ -94,8 +94,10 @@ class AddressHistory:
 
     `acked`: an acknowledgement has started to leave, or was COVERED. `left`: anything has started to leave. `waiting`:
     the kinds planned but not left, FAILED acknowledgements included; `blocked`: its acknowledgement is SUPPRESSED for a
-    reason of the address. `eta` is the ETA last sent, meaningful when `left`. `unsaid`: the lines of what is planned
-    and has not left, the newest for each thing: a newer message takes its place and has to say them as well."""
+    reason of the address. `eta` is the ETA last sent, meaningful when `left`. `unsaid`: the lines of what
+    is planned and has not left, the newest for each thing: a newer message takes its place and has to say them as well.
+    Those of a combined end come without `was`, because that address was told nothing before.
+    """
 
     acked: bool = False
     left: bool = False
@@ -106,9 +108,8 @@ class AddressHistory:
 
     @property
     def reached(self) -> bool:
-        """The address knows of this outage: COVERED counts, unless an acknowledgement of its own has been waiting
-        since."""
-        return self.left or (self.acked and NoticeKind.ACKNOWLEDGEMENT not in self.waiting)
+        """The address knows of this outage: COVERED counts as long as nothing of its own waits."""
+        return self.left or (self.acked and not self.waiting)
 
 
 NO_HISTORY = AddressHistory()
@@ -186,16 +187,19 @@ def plan(
     said: dict[str, list[_Said]] = {}
     covered = False
     down: set[ThingKey] = set()
+    stale: set[str] = set()
     unsaid = {outage_id: {_key_of(line): line for line in past.unsaid} for outage_id, past in history.items()}
     for thing, level in heard:
         prior = told.get(thing.key, ())
         leader = next((lead for lead in prior if lead.role is Role.LEADS), None)
         speaker, news = _judge(speaking.outage_id, thing, level, leader)
         if speaker:
-            sent = _last_sent(speaking, thing.key, leader, history, unsaid)
+            sent = _last_sent(thing.key, leader, history, unsaid)
             said.setdefault(speaker, []).append(_said(speaking, thing, level, leader, news, sent))
         if level is not Level.NO_IMPACT:
             down.add(thing.key)
+        if news is _News.PASSED and leader is not None and thing.key in unsaid.get(leader.outage_id, {}):
+            stale.add(leader.outage_id)
         changes = _new_leads(speaking.outage_id, thing, level, leader, prior, speaker, news)
         leads.extend(changes)
         covered = covered or any(c.role is Role.COVERED and c.outage_id == speaking.outage_id for c in changes)
@@ -203,14 +207,17 @@ def plan(
         lead.outage_id == speaking.outage_id and lead.role is Role.COVERED for prior in told.values() for lead in prior
     )
     for outage_id, lines in unsaid.items():
-        if _replaces(speaking, outage_id, said.get(outage_id, [])):
+        if outage_id in stale or _replaces(speaking, outage_id, said.get(outage_id, [])):
             own = said.setdefault(outage_id, [])
-            own.extend(_unsaid_ends(lines, own, down, _knows(speaking, history[outage_id])))
+            own.extend(_unsaid_ends(lines, own, down))
     utterances = [
         utterance
-        for outage_id in sorted(said, key=lambda o: (o != speaking.outage_id, o))
-        if said[outage_id]
-        and (utterance := _utter(speaking, outage_id, said[outage_id], history.get(outage_id, NO_HISTORY)))
+        for outage_id in sorted(said.keys() | stale, key=lambda o: (o != speaking.outage_id, o))
+        if (
+            utterance := _utter(
+                speaking, outage_id, said.get(outage_id, []), history.get(outage_id, NO_HISTORY), outage_id in stale
+            )
+        )
     ]
     if not any(u.outage_id == speaking.outage_id for u in utterances):
         quiet = _covered_row(speaking, covered, ended_cover, history.get(speaking.outage_id, NO_HISTORY))
@@ -264,7 +271,6 @@ def _new_leads(
 
 
 def _last_sent(
-    speaking: Speaking,
     key: ThingKey,
     leader: Lead | None,
     history: Mapping[str, AddressHistory],
@@ -272,22 +278,12 @@ def _last_sent(
 ) -> Level | None:
     """The level that this address was last *sent* for a thing, by whichever outage; None if it was sent none."""
     if leader is None:
-        ends = (
-            lines[key].was
-            for outage_id, lines in unsaid.items()
-            if key in lines and lines[key].level is Level.NO_IMPACT and _knows(speaking, history[outage_id])
-        )
+        ends = (lines[key].was for lines in unsaid.values() if key in lines and lines[key].level is Level.NO_IMPACT)
         return next(ends, None)
     line = unsaid.get(leader.outage_id, {}).get(key)
     if line is not None and line.level is not Level.NO_IMPACT:
         return line.was
     return leader.level if history.get(leader.outage_id, NO_HISTORY).reached else None
-
-
-def _knows(speaking: Speaking, history: AddressHistory) -> bool:
-    """Whether an address for which an end waits knows of the beginning: without late acknowledgements no other end
-    waits."""
-    return history.reached or not speaking.combine_late
 
 
 def _replaces(speaking: Speaking, outage_id: str, said: list[_Said]) -> bool:
@@ -296,11 +292,11 @@ def _replaces(speaking: Speaking, outage_id: str, said: list[_Said]) -> bool:
     return (own and speaking.to_all) or any(s.news is not _News.SAME for s in said)
 
 
-def _unsaid_ends(lines: Mapping[ThingKey, Line], said: list[_Said], down: set[ThingKey], knows: bool) -> list[_Said]:
+def _unsaid_ends(lines: Mapping[ThingKey, Line], said: list[_Said], down: set[ThingKey]) -> list[_Said]:
     """The ends that wait to leave and would be lost with the message that said them. What is down again has no end."""
     spoken = down | {_key_of(s.line) for s in said}
     return [
-        _Said(news=_News.BACK, line=line, known=knows)
+        _Said(news=_News.BACK, line=line, known=line.was is not None)
         for key, line in lines.items()
         if line.level is Level.NO_IMPACT and key not in spoken
     ]
@@ -330,23 +326,30 @@ def _said(
     return _Said(news=news, line=line, known=sent is not None)
 
 
-def _utter(speaking: Speaking, outage_id: str, said: list[_Said], history: AddressHistory) -> Utterance | None:
+def _utter(
+    speaking: Speaking, outage_id: str, said: list[_Said], history: AddressHistory, stale: bool
+) -> Utterance | None:
+    """`stale`: what waits of this outage names a thing that is another's by now: something must take its place."""
     own = outage_id == speaking.outage_id
+    if not said:
+        taken_back = stale and not (own and speaking.to_all)
+        return _taken_back(speaking, outage_id, history) if taken_back else None
     news = {s.news for s in said}
     down = any(s.news is not _News.BACK for s in said)
-    if not own and news == {_News.SAME}:
+    if not own and news == {_News.SAME} and not stale:
         return None
     if not history.reached:
         return _to_unacknowledged(speaking, outage_id, said, history, down)
     if down and news & {_News.NEW, _News.TAKEN_OVER}:
         reason = NoticeReason.NEWLY_TOUCHED if _News.NEW in news else NoticeReason.MADE_WORSE
         return _compose(speaking, outage_id, NoticeKind.ACKNOWLEDGEMENT, reason, said, history)
-    if not _replaces(speaking, outage_id, said):
+    if not stale and not _replaces(speaking, outage_id, said):
         return None
     if any(not s.known and s.news is not _News.BACK for s in said):
         return _compose(speaking, outage_id, NoticeKind.ACKNOWLEDGEMENT, NoticeReason.NOT_YET_TOLD, said, history)
     if not down:
-        never = own and all(s.line.back_at is None for s in said)
+        # Also where another outage led: a thing that never was down for it is not "back" in its thread either.
+        never = all(s.line.back_at is None for s in said)
         kind = NoticeKind.RETRACTION if never else NoticeKind.RESOLUTION
         reason = NoticeReason.ENDED if own and speaking.verb in END_VERBS else NoticeReason.RESTORED
         return _compose(speaking, outage_id, kind, reason, said, history)
@@ -363,13 +366,19 @@ def _to_unacknowledged(
         if history.blocked and not history.waiting:
             return None
         still = [s for s in said if s.news is not _News.BACK or s.known]
-        fresh = any(s.news in (_News.NEW, _News.TAKEN_OVER) for s in still)
-        reason = NoticeReason.NEWLY_TOUCHED if fresh else NoticeReason.NOT_YET_TOLD
+        worse = any(s.news is _News.TAKEN_OVER and s.known for s in still)
+        fresh = any(s.news in (_News.NEW, _News.TAKEN_OVER) and not s.known for s in still)
+        reason = (
+            NoticeReason.NEWLY_TOUCHED if fresh else NoticeReason.MADE_WORSE if worse else NoticeReason.NOT_YET_TOLD
+        )
         return _compose(speaking, outage_id, NoticeKind.ACKNOWLEDGEMENT, reason, still, history)
+    own = outage_id == speaking.outage_id
     if known_back:
         return _compose(speaking, outage_id, NoticeKind.RESOLUTION, NoticeReason.LATE, said, history)
-    if not history.waiting or speaking.never:
+    if not history.waiting or (own and speaking.never and speaking.to_all):
         return None
+    if speaking.never:
+        return _taken_back(speaking, outage_id, history)
     return _compose(
         speaking,
         outage_id,
@@ -380,6 +389,11 @@ def _to_unacknowledged(
         combined=True,
         silent=not speaking.combine_late,
     )
+
+
+def _taken_back(speaking: Speaking, outage_id: str, history: AddressHistory) -> Utterance:
+    """A row that says nothing: without it nothing would supersede the message that still waits."""
+    return _compose(speaking, outage_id, NoticeKind.RETRACTION, NoticeReason.LATE, [], history, silent=True)
 
 
 def _to_acknowledged(

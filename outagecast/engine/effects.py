@@ -83,7 +83,8 @@ class Effects:
         if prepared.intent.reckons and await outages.reckoning(conn) != prepared.reckoned.generation:
             raise WorldMoved
         intent = prepared.intent
-        await outages.change(conn, outage_id, **intent.values)
+        if intent.values:  # a mere message changes nothing of the outage itself
+            await outages.change(conn, outage_id, **intent.values)
         row = await outages.get(conn, outage_id)
         assert row is not None
         if intent.verb is Verb.MERGE:
@@ -138,6 +139,7 @@ class Effects:
         back_at = min(prepared.intent.back_at or now, now)
         await outages.close_impacts(conn, reckoned.close, back_at if prepared.intent.only_better else now)
         episodes = dict(prepared.world.episodes) | {row.id: row.episode}
+        await outages.change(conn, row.id, inventory=prepared.world.inventory)
         await outages.open_new_impacts(
             conn, impact_rows(reckoned, episodes, outage_id=row.id, from_at=min(from_at, now), at=now)
         )

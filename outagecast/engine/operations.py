@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
+from outagecast.domain.cadence import Cadence
 from outagecast.domain.errors import Conflict, Invalid, NotFound, StaleRevision
 from outagecast.domain.message import ChannelName
 from outagecast.domain.outage import (
@@ -34,7 +35,7 @@ from outagecast.engine.house import House
 from outagecast.engine.intents import Intent
 from outagecast.engine.planner import Said
 from outagecast.engine.scopes import check_scope
-from outagecast.storage import outages, planning
+from outagecast.storage import inventory, outages, planning
 from outagecast.storage.batches import Record
 from outagecast.storage.engine import Connection
 
@@ -79,6 +80,14 @@ class Told:
     effective_at: datetime | None
     held_because: str | None
     planned: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MapChange:
+    """Circuits and services that a new reckoning would touch beyond the present ones, and present ones it would not."""
+
+    more: int
+    fewer: int
 
 
 class Operations:
@@ -241,6 +250,24 @@ class Operations:
         transaction."""
         async with self._verbs:
             return await self._until_still(lambda: self._speak(outage_id, intent, take))
+
+    async def map_change(self, outage_id: str) -> MapChange | None:
+        """What the inventory's change since the last reckoning would change here (rule 7): nothing is applied. None where
+        the inventory is the same; an update that names the scope again applies it."""
+        async with self._db.read() as conn:
+            row = await self._row(conn, outage_id)
+            version = await inventory.inventory_version(conn)
+        if OutageStatus(row.status) not in OPEN or not row.public or row.inventory == version:
+            return None
+        prepared = await self._effects.prepare(row, intents.update(row, {"scope": row.scope}, self._cadence(row)))
+        reckoned = prepared.reckoned
+        kept = {new.key for new in reckoned.open if new.outage_id == outage_id and not new.fresh}
+        more = sum(1 for new in reckoned.open if new.outage_id == outage_id and new.fresh)
+        fewer = len(reckoned.closed - kept)
+        return MapChange(more=more, fewer=fewer) if more or fewer else None
+
+    def _cadence(self, row: Record) -> Cadence:
+        return self._house.cadence(row.severity)
 
     # --- for monitors ---
 
@@ -435,7 +462,10 @@ class Operations:
                 customers=_customers(prepared),
                 held_because=row.held_because,
             )
-            return await self._start(row, Verb.DECLARE, change, actor, undo, now, prepared, what=Happened.RELEASED)
+            waiting = first.number if first.state == RevisionState.HELD.value else None
+            return await self._start(
+                row, Verb.DECLARE, change, actor, undo, now, prepared, what=Happened.RELEASED, held=waiting
+            )
         if not held:
             raise Conflict(f"{outage_id} is {row.status} and nothing of it is held: there is nothing to release")
         revision = held[0]

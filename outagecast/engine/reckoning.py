@@ -53,6 +53,8 @@ class World:
     """The open outages and the network as read at one moment."""
 
     generation: int
+    inventory: int
+    """The version of the inventory the network was built from."""
     network: Network
     extents: Mapping[str, Extent]
     """By outage, the first declared first."""
@@ -76,6 +78,8 @@ class Reckoned:
     generation: int
     close: tuple[int, ...] = ()
     open: tuple[NewImpact, ...] = ()
+    closed: frozenset[ThingKey] = frozenset()
+    """Things whose present interval of the outage itself ends (perhaps for one of another level)."""
     touched: Mapping[ThingKey, Level] = field(default_factory=dict)
     """What the outage touches afterwards, at the union's level."""
     touching: Mapping[ThingKey, tuple[str, ...]] = field(default_factory=dict)
@@ -98,8 +102,13 @@ class Reckoner:
             rows = await outages.open_ones(conn)
             extents = {row.id: await self.extent(conn, row.scope, row.restored) for row in rows}
         network = await self.network()
+        version = self._network[0] if self._network else 0
         return World(
-            generation=generation, network=network, extents=extents, episodes={row.id: row.episode for row in rows}
+            generation=generation,
+            inventory=version,
+            network=network,
+            extents=extents,
+            episodes={row.id: row.episode for row in rows},
         )
 
     async def network(self) -> Network:
@@ -172,11 +181,12 @@ def _difference(
     found: Mapping[ThingKey, Touchable],
     before: Mapping[tuple[str, ThingKey], Any],
 ) -> Reckoned:
-    close: list[int] = []
+    close: dict[int, None] = {}
     opened: list[NewImpact] = []
     touched_now: dict[ThingKey, Level] = {}
     touching: dict[ThingKey, tuple[str, ...]] = {}
     customers: set[str] = set()
+    closed: set[ThingKey] = set()
     for key, thing in found.items():
         level = judge.level(thing)
         by = judge.touched_by(thing, level)
@@ -192,18 +202,21 @@ def _difference(
                     opened.append(NewImpact(outage_id=other, key=key, level=level, because=because, fresh=row is None))
                     customers.add(key.customer_id)
                     if row is not None:
-                        close.append(row.id)
+                        close[row.id] = None
             elif row is not None:
-                close.append(row.id)
+                close[row.id] = None
                 customers.add(key.customer_id)
         row = before.get((outage_id, key))
+        if row is not None and row.id in close:
+            closed.add(key)
         if row is not None and outage_id not in judge.outages:
-            close.append(row.id)
+            close[row.id] = None
             customers.add(key.customer_id)
     return Reckoned(
         generation=world.generation,
-        close=tuple(dict.fromkeys(close)),
+        close=tuple(close),
         open=tuple(opened),
+        closed=frozenset(closed),
         touched=touched_now,
         touching=touching,
         customers=frozenset(customers),

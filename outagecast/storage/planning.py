@@ -10,6 +10,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.domain.delivery import LEFT, DeliveryState
+from outagecast.domain.facts import Line, thaw_own
 from outagecast.domain.levels import Level
 from outagecast.domain.message import ChannelName
 from outagecast.domain.notices import AddressHistory, Lead, NoticeKind, Role, ThingKey
@@ -32,6 +33,10 @@ from outagecast.storage.tables import (
 
 ACTIVE = "active"
 LEFT_WORDS = tuple(state.value for state in LEFT)
+WAITING_WORDS = tuple(
+    state.value for state in (DeliveryState.PLANNED, DeliveryState.LEASED, DeliveryState.EXPIRED, DeliveryState.FAILED)
+)
+"""States in which something was meant to be said and has not been."""
 UNSENT_WORDS = (DeliveryState.PLANNED.value, DeliveryState.LEASED.value)
 
 
@@ -387,8 +392,8 @@ async def histories(
     query = (
         select(
             deliveries.c.address_id, deliveries.c.outage_id, deliveries.c.episode, deliveries.c.kind,
-            deliveries.c.state,
-            deliveries.c.reason, deliveries.c.eta, deliveries.c.revision,
+            deliveries.c.state, deliveries.c.reason, deliveries.c.eta, deliveries.c.revision,
+            case((deliveries.c.state.in_(WAITING_WORDS), deliveries.c.facts)).label("waiting_facts"),
         )
         .where(
             deliveries.c.address_id.in_(address_ids),
@@ -408,19 +413,23 @@ async def histories(
 
 
 def _history(past: Sequence[Record]) -> AddressHistory:
+    """Rows come in the order of their revisions; what has not left since the last one that did still has to be said."""
     gone = [row for row in past if row.state in LEFT_WORDS]
-    covered = any(row.reason == SuppressReason.COVERED.value for row in past)
-    failed = DeliveryState.FAILED.value
-    waiting = {NoticeKind(row.kind) for row in past if row.state in UNSENT_WORDS or row.state == failed}
-    blocked = any(
-        row.state == DeliveryState.SUPPRESSED.value and row.reason != SuppressReason.COVERED.value for row in past
-    )
+    since = gone[-1].revision if gone else 0
+    waiting = [row for row in past if row.state in WAITING_WORDS and row.revision > since]
+    unsaid: dict[tuple[str, str, str], Line] = {}
+    for row in waiting:
+        for line in thaw_own(row.waiting_facts).lines if row.waiting_facts else ():
+            unsaid[line.kind, line.id, line.customer_id] = line
     return AddressHistory(
-        acked=bool(gone) or covered,
+        acked=bool(gone) or any(row.reason == SuppressReason.COVERED.value for row in past),
         left=bool(gone),
-        waiting=frozenset(waiting),
-        blocked=blocked,
+        waiting=frozenset(NoticeKind(row.kind) for row in waiting),
+        blocked=any(
+            row.state == DeliveryState.SUPPRESSED.value and row.reason != SuppressReason.COVERED.value for row in past
+        ),
         eta=gone[-1].eta if gone else None,
+        unsaid=tuple(unsaid.values()),
     )
 
 

@@ -57,6 +57,7 @@ _ROW = "d.id || ' (' || d.outage_id || ' revision ' || d.revision || ', ' || d.k
 _CUSTOMER = "d.audience = 'customer'"
 _ARRIVED = "(a.outcome IS NULL OR a.outcome IN ('accepted', 'ambiguous') OR a.ambiguous OR a.receipt IS NOT NULL)"
 """An attempt whose message may have arrived: everything but what was refused or put off."""
+_COMBINED = "coalesce(json_extract(d.facts, '$.combined'), 0)"
 _REOPENED = """
     EXISTS (SELECT 1 FROM revisions AS again
              WHERE again.outage_id = d.outage_id AND again.verb = 'reopen' AND again.state = 'effective'
@@ -124,16 +125,19 @@ CHECKS = (
         invariant="I7",
         message="something was sent to an address before its acknowledgement",
         query=f"""
+            WITH acknowledged AS (
+                SELECT d.outage_id, d.episode, d.address_id,
+                       min(CASE WHEN d.reason = '{COVERED}' THEN d.created_at ELSE a.started_at END) AS at
+                  FROM deliveries AS d LEFT JOIN attempts AS a ON a.delivery_id = d.id AND {_ARRIVED}
+                 WHERE {_CUSTOMER} AND (d.kind = '{_ACK}' OR {_COMBINED} = 1)
+                   AND (d.reason = '{COVERED}' OR a.key IS NOT NULL)
+                 GROUP BY d.outage_id, d.episode, d.address_id
+            )
             SELECT DISTINCT {_ROW} FROM deliveries AS d JOIN attempts AS a ON a.delivery_id = d.id
+              LEFT JOIN acknowledged AS k
+                ON k.address_id = d.address_id AND k.outage_id = d.outage_id AND k.episode = d.episode
              WHERE {_CUSTOMER} AND d.kind NOT IN {words(NoticeKind.ACKNOWLEDGEMENT, NoticeKind.FOLLOW_UP)}
-               AND coalesce(json_extract(d.facts, '$.combined'), 0) = 0
-               AND NOT EXISTS (
-                   SELECT 1 FROM deliveries AS k LEFT JOIN attempts AS b ON b.delivery_id = k.id
-                    WHERE k.address_id = d.address_id AND k.outage_id = d.outage_id AND k.episode = d.episode
-                      AND k.audience = 'customer' AND k.id <> d.id
-                      AND (k.kind = '{_ACK}' OR coalesce(json_extract(k.facts, '$.combined'), 0) = 1)
-                      AND (k.kind = '{_ACK}' AND k.reason = '{COVERED}' AND k.created_at <= a.started_at
-                           OR b.started_at <= a.started_at AND {_ARRIVED.replace("a.", "b.")}))
+               AND {_COMBINED} = 0 AND (k.at IS NULL OR k.at > a.started_at)
         """,
     ),
     Check(
@@ -150,10 +154,14 @@ CHECKS = (
         invariant="I9",
         message="something was sent after a newer revision had spoken to the same address",
         query=f"""
-            SELECT DISTINCT {_ROW} FROM deliveries AS d JOIN attempts AS a ON a.delivery_id = d.id
-              JOIN deliveries AS newer ON newer.address_id = d.address_id AND newer.outage_id = d.outage_id
-               AND newer.revision > d.revision AND newer.audience = 'customer' AND newer.state <> 'suppressed'
-             WHERE {_CUSTOMER} AND a.started_at > newer.created_at + :slack
+            WITH spoken AS (
+                SELECT d.*, min(CASE WHEN d.state <> 'suppressed' THEN d.created_at END) OVER (
+                       PARTITION BY d.outage_id, d.address_id ORDER BY d.revision
+                       RANGE BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS newer_at
+                  FROM deliveries AS d WHERE {_CUSTOMER} AND d.address_id IS NOT NULL
+            )
+            SELECT DISTINCT {_ROW} FROM spoken AS d JOIN attempts AS a ON a.delivery_id = d.id
+             WHERE a.started_at > d.newer_at + :slack
         """,
     ),
     Check(
@@ -193,9 +201,10 @@ CHECKS = (
         invariant="I14",
         message="deliveries speak of customers whom their outage never touched",
         query=f"""
+            WITH touched AS (SELECT DISTINCT outage_id, customer_id, 1 AS yes FROM impacts)
             SELECT DISTINCT {_ROW} FROM deliveries AS d JOIN notices AS n ON n.delivery_id = d.id
-             WHERE {_CUSTOMER} AND d.state <> 'suppressed' AND NOT EXISTS (
-                   SELECT 1 FROM impacts AS i WHERE i.customer_id = n.customer_id AND i.outage_id = d.outage_id)
+              LEFT JOIN touched AS t ON t.customer_id = n.customer_id AND t.outage_id = d.outage_id
+             WHERE {_CUSTOMER} AND d.state <> 'suppressed' AND t.yes IS NULL
         """,
     ),
     Check(

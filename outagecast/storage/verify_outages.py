@@ -76,12 +76,10 @@ CHECKS = (
         invariant="I1",
         message="addresses are led or covered without an acknowledgement row",
         query="""
-            SELECT DISTINCT l.outage_id || ' episode ' || l.episode || ' address ' || l.address_id AS example
-              FROM leads AS l
-             WHERE NOT EXISTS (
-                   SELECT 1 FROM deliveries AS d
-                    WHERE d.address_id = l.address_id AND d.outage_id = l.outage_id AND d.episode = l.episode
-                      AND d.kind = 'acknowledgement' AND d.audience = 'customer')
+            SELECT l.outage_id || ' episode ' || l.episode || ' address ' || l.address_id AS example
+              FROM (SELECT outage_id, episode, address_id FROM leads EXCEPT
+                    SELECT outage_id, episode, address_id FROM deliveries
+                     WHERE kind = 'acknowledgement' AND audience = 'customer') AS l
         """,
     ),
     Check(

@@ -51,7 +51,7 @@ API: tuple[Route, ...] = (
     _route("GET", f"{V1}/outages", outages.outage_list, viewer, Doc(
         summary="Outages, newest first", answer=answers.OutagesAnswer,
         query={"status": "`open`, or statuses with commas between.", **_PAGING})),
-    _route("GET", _ONE, outages.outage, viewer, Doc(summary="One outage", answer=answers.OutageAnswer)),
+    _route("GET", _ONE, outages.outage, viewer, Doc(summary="One outage", answer=answers.OneOutageAnswer)),
     _verb("updates", outages.update, "Say what is new", bodies.UpdateBody),
     _verb("restore", outages.restore, "Say what is back", bodies.RestoreBody),
     _verb("resolve", outages.resolve, "All is back", bodies.EndBody),
@@ -100,7 +100,7 @@ DOORS: tuple[Route, ...] = (
 
 _ACTS = {
     "update": acts.update, "restore": acts.restore, "resolve": acts.resolve, "retract": acts.retract,
-    "reopen": acts.reopen, "merge": acts.merge, "release": acts.release, "undo": acts.undo,
+    "reopen": acts.reopen, "remap": acts.remap, "merge": acts.merge, "release": acts.release, "undo": acts.undo,
     "hold": acts.hold, "unhold": acts.unhold,
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ address has been told is a dictionary. It takes for granted that everything has 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import networkx as nx
@@ -62,7 +62,7 @@ class Plant:
 
     def need(self, text: str, levels: Mapping[str, int]) -> int:
         """The level of a `depends_on`: the worst of its terms, each as well off as its best alternative."""
-        return max((self._term(term, levels) for term in text.split(";") if term), default=NOTHING)
+        return max((self._term(term, levels) for term in _terms(text)), default=NOTHING)
 
     def _once(self, levels: dict[str, int], bad: int) -> bool:
         """One round of the rules at one level; whether anything got worse."""
@@ -80,9 +80,8 @@ class Plant:
         levels.update(dict.fromkeys(changed, bad))
         return bool(changed)
 
-    def _term(self, term: str, levels: Mapping[str, int]) -> int:
-        names = [name if ":" in name else f"element:{name}" for name in term.split("|")]
-        found = [levels.get(name, NOTHING) for name in names]
+    def _term(self, term: tuple[str, ...], levels: Mapping[str, int]) -> int:
+        found = [levels.get(name, NOTHING) for name in term]
         if len(found) == 1:
             return found[0]
         return max(min(found), REDUCED if any(found) else NOTHING)
@@ -100,15 +99,25 @@ class Plant:
 
     def _reach(self, without: Collection[str]) -> set[str]:
         """The nodes with a path to a gateway over what is not left out."""
-        found = nx.node_connected_component(self._graph(without), _GATEWAYS) & self._nodes
+        found: set[str] = nx.node_connected_component(self._graph(without), _GATEWAYS) & self._nodes
         return found | (set(self._gateways) - set(without))
 
     def _two_ways(self, without: Collection[str]) -> set[str]:
         """The nodes with two edge-disjoint paths to the gateways: no bridge lies between."""
         graph = self._graph(without)
         graph.remove_edges_from(list(nx.bridges(graph)))
-        found = nx.node_connected_component(graph, _GATEWAYS) & self._nodes
+        found: set[str] = nx.node_connected_component(graph, _GATEWAYS) & self._nodes
         return found | (set(self._gateways) - set(without))
+
+
+@cache
+def _terms(text: str) -> tuple[tuple[str, ...], ...]:
+    """The terms of a `depends_on`, each with its alternatives by kind and id."""
+    return tuple(
+        tuple(name if ":" in name else f"element:{name}" for name in term.split("|"))
+        for term in text.split(";")
+        if term
+    )
 
 
 # --- what is said ---
@@ -211,7 +220,7 @@ class Reckoning:
         self._beliefs: dict[Address, dict[Thing, Belief]] = {}
         self._knows: set[tuple[Address, str, int]] = set()
         self._etas: dict[tuple[Address, str, int], datetime | None] = {}
-        self._assessed: dict[str, dict[str, int]] = {}
+        self._assessed: dict[tuple[str, ...], dict[str, int]] = {}
 
     # --- the verbs ---
 
@@ -227,7 +236,7 @@ class Reckoning:
         *,
         at: datetime,
         message: bool = False,
-        eta: datetime | None | str = "keep",
+        eta: datetime | str | None = "keep",
         add: Scope | None = None,
         remove: Iterable[str] = (),
     ) -> list[Word]:
@@ -353,30 +362,31 @@ class Reckoning:
 
     # --- what is, on the union of all open outages ---
 
-    def _assess(self, outages: Collection[str]) -> dict[str, int]:
-        scope: Scope = {}
-        for name in outages:
-            for thing, level in self._outages[name].scope.items():
-                scope[thing] = max(level, scope.get(thing, NOTHING))
-        key = repr(sorted(scope.items()))
-        if key not in self._assessed:
-            self._assessed[key] = self._plant.levels(scope)
-        return self._assessed[key]
+    def _assess(self, outages: tuple[str, ...]) -> dict[str, int]:
+        """The plant's levels under the scopes of these outages together."""
+        if outages not in self._assessed:
+            scope: Scope = {}
+            for name in outages:
+                for thing, level in self._outages[name].scope.items():
+                    scope[thing] = max(level, scope.get(thing, NOTHING))
+            self._assessed[outages] = self._plant.levels(scope)
+        return self._assessed[outages]
 
     def _reckon(self, speaker: str, at: datetime, begun: datetime) -> None:
         """All levels again, who touches what, and since when."""
         names = sorted((o for o, it in self._outages.items() if it.open), key=lambda o: self._outages[o].number)
         levels: dict[Thing, int] = {}
         by: dict[Thing, tuple[str, ...]] = {}
+        self._assessed.clear()
         for thing, judge in self.things.items():
-            bearing = [o for o in names if not self._is_back(o, thing)]
+            bearing = tuple(o for o in names if not self._is_back(o, thing))
             level = judge(self._assess(bearing))
             if level == NOTHING:
                 continue
             touching = tuple(
                 o
                 for o in bearing
-                if judge(self._assess([o])) or judge(self._assess([x for x in bearing if x != o])) < level
+                if judge(self._assess((o,))) or judge(self._assess(tuple(x for x in bearing if x != o))) < level
             )
             levels[thing], by[thing] = level, touching
             for o in touching:
@@ -524,7 +534,7 @@ class Reckoning:
         return list(dict.fromkeys([*self._beliefs.get(address, ()), *found]))
 
     def _heard(self, address: Address, thing: Thing, belief: Belief | None) -> int:
-        """The level as the address hears it. Whoever was told that it is down does not hear "back" of what is degraded."""
+        """The level as the address hears it. Whoever was told of trouble does not hear "back" of what is degraded."""
         level = self._levels.get(thing, NOTHING)
         wanted = any(h.customer == thing.customer and level in h.levels for h in self.hearings[address])
         return level if wanted or (belief is not None and level >= DEGRADED) else NOTHING

@@ -2,11 +2,10 @@
 
 An invented provider of 100,000 elements: gateways, rings of POPs, routers with two links each, OLTs on spurs or in
 rings of their own; and 150,000 distinct needs such as 1,000,000 circuits share. Memory is the growth of the process's
-peak (`ru_maxrss`) while the first network is built from rows made one at a time: what building needs counts as well.
+peak while the first network is built from rows made one at a time: what building needs counts as well.
 """
 
 import json
-import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from dataclasses import asdict, dataclass
 from outagecast.domain.impact import assess, circuit_level
 from outagecast.domain.levels import Level
 from outagecast.domain.network import ElementRow, Network, ServiceRow
+from tests.bench.report import peak_memory_mb
 
 GATEWAYS, RINGS, POPS_PER_RING, ROUTERS_PER_POP = 4, 40, 10, 4
 POPS = RINGS * POPS_PER_RING
@@ -40,7 +40,7 @@ def run() -> list[BenchRow]:
 
 
 def _measure(shape: str, *, rings: bool) -> list[BenchRow]:
-    before, started = _peak_mb(), time.perf_counter()
+    before, started = peak_memory_mb(), time.perf_counter()
     network = Network.build(elements=_elements(rings=rings), services=_services(), needs=_needs(), pinned_circuits=())
     built = time.perf_counter() - started
     rows = [
@@ -49,7 +49,7 @@ def _measure(shape: str, *, rings: bool) -> list[BenchRow]:
         ),
     ]
     if not rings:  # the second network reuses what the first one freed, which the peak does not show
-        grown = round(_peak_mb() - before)
+        grown = round(peak_memory_mb() - before)
         rows.append(BenchRow(name=f"{shape}: memory of the build", value=grown, unit="MB", at_most=250))
     for name in ("element:POP-20-5", "element:LNK-RING-20-5", "element:OLT-777", "element:GW-1", "service:S7"):
         rows += _blast(shape, network, name)
@@ -81,10 +81,6 @@ def _median(call: Callable[[], object], rounds: int = 5) -> float:
         call()
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds)
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _elements(*, rings: bool) -> Iterator[ElementRow]:
@@ -143,5 +139,4 @@ def _circuits() -> Iterator[tuple[str, int, str | None]]:
 
 
 if __name__ == "__main__":
-    for row in run():
-        print(json.dumps(asdict(row)))
+    print(json.dumps({"rows": [asdict(row) for row in run()], "peak_mb": peak_memory_mb()}))

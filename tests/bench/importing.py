@@ -6,7 +6,6 @@ Each measurement is a process of its own, for its own peak memory. `python -m te
 import asyncio
 import csv
 import json
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from statistics import mean
 from outagecast.domain.outage import Actor, ActorKind, Role
 from outagecast.engine.inventory import Inventory
 from outagecast.storage.engine import Database
+from tests.bench.report import peak_memory_mb
 
 CUSTOMERS_PER = 50
 OLTS = 2_000
@@ -149,17 +149,13 @@ def _bare(folder: Path) -> None:
     db.close()
 
 
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def _measure(what: str, folder: Path) -> Measured:
-    start_mb, before = _peak_mb(), time.perf_counter()
+    start_mb, before = peak_memory_mb(), time.perf_counter()
     if what == "import":
         asyncio.run(_import(folder))
     else:
         _bare(folder)
-    return Measured(seconds=time.perf_counter() - before, peak_mb=_peak_mb(), start_mb=start_mb)
+    return Measured(seconds=time.perf_counter() - before, peak_mb=peak_memory_mb(), start_mb=start_mb)
 
 
 def _main(args: list[str]) -> None:

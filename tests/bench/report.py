@@ -1,13 +1,19 @@
-"""A figure and what it is measured against, in the same run."""
+"""A figure beside its limit and its peer, all of the same run; and what it was measured on."""
 
+import os
+import platform
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import median
+from pathlib import Path
+
+import sqlalchemy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figure:
-    """`at_least` and `at_most` are the limits it has to keep; None where it is only shown."""
+    """`at_least` and `at_most` are the limits it has to keep; None where it is only shown. `note`: its peer, its
+    spread."""
 
     name: str
     value: float
@@ -28,14 +34,39 @@ class Figure:
         if self.at_most is not None:
             limit = f"at most {self.at_most:g}"
         mark = " " if self.holds else "✗"
-        return f"{mark} {self.name:<62} {self.value:>12,.3f} {self.unit:<8} {limit:<16} {self.note}"
+        return f"{mark} {self.name:<56} {self.value:>12,.3f} {self.unit:<8} {limit:<16} {self.note}".rstrip()
 
 
 def spread(values: Iterable[float]) -> str:
     """Lowest to highest, for the note beside a median."""
     found = sorted(values)
-    return f"{found[0]:.3g}–{found[-1]:.3g} over {len(found)} rounds"
+    if len(found) == 1:
+        return "1 round"
+    return f"{found[0]:.3g} to {found[-1]:.3g} over {len(found)} rounds"
 
 
-def middle(values: Iterable[float]) -> float:
-    return median(values)
+def machine() -> str:
+    """One line: what the figures were measured on, and how busy it was."""
+    load = " ".join(f"{one:.2f}" for one in os.getloadavg())
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return (
+        f"{_processor()}, {os.cpu_count()} cores · {python}, SQLite {sqlite3.sqlite_version}, "
+        f"SQLAlchemy {sqlalchemy.__version__} · load {load}"
+    )
+
+
+def peak_memory_mb() -> float:
+    """The largest resident size of this process so far.
+
+    Not `ru_maxrss` where it can be helped: on Linux a child inherits it from the process that started it.
+    """
+    status = Path("/proc/self/status").read_text()
+    found = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(found.split()[1]) / 1024
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,4 +1,4 @@
-"""A network of five things told to a few addresses, all in memory: outages are played through `plan()` and the answers kept.
+"""A network of five things told to a few addresses, in memory: outages are played through `plan()`, answers kept.
 
 It stands in for reckoning, planner and outbox: levels are worked out by hand, leads and rows are plain lists, and a row
 leaves when a test says so. What the addresses then believe is what has left to them.
@@ -103,7 +103,11 @@ class Address:
             return NO_HISTORY
         left = [row for row in rows if row.state == "left"]
         waiting = [row for row in rows if row.state == "waiting"]
-        unsaid = {(x.kind, x.id, x.customer_id): x for row in waiting for x in row.utterance.lines}
+        unsaid = {
+            (x.kind, x.id, x.customer_id): replace(x, was=None) if row.utterance.combined else x
+            for row in waiting
+            for x in row.utterance.lines
+        }
         return AddressHistory(
             acked=bool(left) or any(row.state == "covered" for row in rows),
             left=bool(left),

@@ -71,6 +71,12 @@ class Done:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MapChanged:
+    more: int
+    fewer: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
     """A preview that says what its test wants."""
 
@@ -125,6 +131,7 @@ class Verbs:
         self._keys: dict[str, tuple[str, str]] = {}
         self.done: list[tuple[str, Any, dict[str, Any]]] = []
         self.preview_answer = Seen()
+        self.map_answer: MapChanged | None = None
 
     async def declare(
         self,
@@ -192,6 +199,10 @@ class Verbs:
         if await self._row(outage_id) and self.done and self.done[-1][0] == "undo":
             raise Conflict("nothing can be undone: the last revision has taken effect")
         return await self._change("undo", outage_id, None, actor, {})
+
+    async def map_change(self, outage_id: str) -> MapChanged | None:
+        await self._row(outage_id)
+        return self.map_answer
 
     async def hold(self, outage_id: str, reason: str, *, actor: Actor) -> None:
         await self._change("hold", outage_id, reason, actor, {}, hold_reason=reason)

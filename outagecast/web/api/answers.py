@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from outagecast.storage.views import OutageView, TimelineView, Touched, Waiting
 from outagecast.storage.views_deliveries import AttemptView, DeliveryView, ImpactView
-from outagecast.web.ports import Preview, Told
+from outagecast.web.ports import MapChange, Preview, Told
 
 
 class ImpactCounts(TypedDict):
@@ -64,6 +64,19 @@ class OutageAnswer(TypedDict):
     merged_into: str | None
     pending: PendingAnswer | None
     held: PendingAnswer | None
+
+
+class MapChangedAnswer(TypedDict):
+    """Circuits and subscriptions that the inventory of today would add and take out."""
+
+    more: int
+    fewer: int
+
+
+class OneOutageAnswer(OutageAnswer):
+    """`map_changed`: the inventory was changed since this outage was reckoned; naming its scope again applies it."""
+
+    map_changed: MapChangedAnswer | None
 
 
 class ToldAnswer(OutageAnswer):
@@ -214,6 +227,11 @@ def outage_answer(view: OutageView) -> OutageAnswer:
         pending=_waiting(view.pending),
         held=_waiting(view.held),
     )
+
+
+def one_outage_answer(view: OutageView, change: MapChange | None) -> OneOutageAnswer:
+    changed = MapChangedAnswer(more=change.more, fewer=change.fewer) if change is not None else None
+    return OneOutageAnswer(**outage_answer(view), map_changed=changed)  # type: ignore[typeddict-item]
 
 
 def told_answer(view: OutageView, told: Told) -> ToldAnswer:

@@ -66,7 +66,8 @@ async def outage_list(request: web.Request) -> web.Response:
 
 async def outage(request: web.Request) -> web.Response:
     view = await _outage(request)
-    return answer(answers.outage_answer(view), headers={"ETag": f'"{view.revision}"'})
+    change = await request.app[SERVICES].operations.map_change(view.id)
+    return answer(answers.one_outage_answer(view, change), headers={"ETag": f'"{view.revision}"'})
 
 
 async def update(request: web.Request) -> web.Response:

@@ -62,6 +62,13 @@ async def update(request: web.Request, view: OutageView, reader: Reader) -> None
     )
 
 
+async def remap(request: web.Request, view: OutageView, reader: Reader) -> None:
+    """Applies the inventory of today: an update that names the same scope again, and says nothing new by itself."""
+    await request.app[SERVICES].operations.update(
+        view.id, Change(scope=view.scope), actor=request[ACTOR], undo_for=None, if_match=_seen(request)
+    )
+
+
 async def restore(request: web.Request, view: OutageView, reader: Reader) -> None:
     form = request[FORM]
     ticked = set(form.getall("restored", []))

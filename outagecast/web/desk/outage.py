@@ -45,11 +45,14 @@ async def show(
         said = await views.revision_list(conn, outage_id)
         paused = await views.pause(conn)
     words = await services.words([item.id for item in told if item.speaks])
+    waits = view.pending or view.held
+    remapped = await services.operations.map_change(outage_id) if view.is_open and not waits else None
     estimate = None if view.public else await _estimate(request, view)
     return render(
         request,
         "desk/outage.html",
         estimate=estimate,
+        map_changed=remapped,
         status=status,
         outage=view,
         scope=[(entry, write_entry(entry), name) for entry, name in names_of(things, view.scope)],
