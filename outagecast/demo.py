@@ -30,6 +30,8 @@ SMTP_PORT = 2525
 STAFF_NAME = "noc"
 MONITOR = "demo"
 DATABASE = "outagecast.db"
+SAMPLE_HALF = "sample-half.db"
+"""Where the sample's database is made: what a start that broke off left there goes with the next one."""
 _PORTS_TRIED = 100
 _GOODBYE_SECONDS = 1.5
 _PACKAGE = Path(__file__).resolve().parent
@@ -179,7 +181,7 @@ def clear(folder: Path, *, sample_too: bool) -> None:
 
 
 def free_port(wanted: int | None) -> int:
-    """A port nobody listens on: the one wanted (0: any), else the first free one from 8080. DemoRefused if it is taken."""
+    """A port nobody listens on: the one wanted (0: any), else the first free one from 8080. DemoRefused."""
     if wanted is not None:
         found = _try_port(wanted)
         if found is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import click
 
@@ -15,15 +15,12 @@ from outagecast.commands.telling import print_told, verb_answer, view_of
 from outagecast.engine.operations import Told
 from outagecast.web.api.bodies import EndBody, MergeBody, RestoreBody, RetractBody, UpdateBody, check_body
 
-F = TypeVar("F", bound=Callable[..., Any])
 Verb: TypeAlias = Callable[[Core], Awaitable[Told]]
 _UNDO = click.option("--undo-for", metavar="DURATION", help="How long nothing leaves yet, like 30s.  [default: 0s]")
-_IF = click.option(
-    "--if-revision", type=int, metavar="N", help="Only if nobody was quicker: the revision you have seen."
-)
+_IF = click.option("--if-revision", type=int, metavar="N", help="Only if this is still the last revision.")
 
 
-def verb_options(command: F) -> F:
+def verb_options(command: Any) -> Any:
     """The outage, how to undo, whether someone was quicker, and the options of every command."""
     for option in (click.pass_context, json_option, config_option, _IF, _UNDO, click.argument("outage")):
         command = option(command)
@@ -43,7 +40,9 @@ def verb_options(command: F) -> F:
 @click.option("--quiet", is_flag=True, help="Nobody is told.")
 @scope_options("add-")
 @scope_options("remove-", what="not down after all")
-def update(ctx: click.Context, outage: str, as_json: bool, quiet: bool, if_revision: int | None, **given: Any) -> None:
+def update(
+    ctx: click.Context, /, outage: str, as_json: bool, quiet: bool, if_revision: int | None, **given: Any
+) -> None:
     """One word about OUTAGE: message, ETA, status, cause, scope. A draft is changed in silence."""
     config = read_config(ctx)
     body: dict[str, Any] = {"tell": False} if quiet else {}
@@ -70,7 +69,7 @@ def update(ctx: click.Context, outage: str, as_json: bool, quiet: bool, if_revis
 @scope_options(what="back")
 @click.option("--message", help="What customers read, in your words.")
 @click.option("--restored-at", metavar="TIME", help="Since when: 14:30, -20 (minutes), or a full time.")
-def restore(ctx: click.Context, outage: str, as_json: bool, if_revision: int | None, **given: Any) -> None:
+def restore(ctx: click.Context, /, outage: str, as_json: bool, if_revision: int | None, **given: Any) -> None:
     """What is named is back: whoever is better off hears so."""
     config = read_config(ctx)
     scope = scope_of(given)
@@ -85,7 +84,7 @@ def restore(ctx: click.Context, outage: str, as_json: bool, if_revision: int | N
     _do(config, "restored in part", act, as_json)
 
 
-def ending_options(command: F) -> F:
+def ending_options(command: Any) -> Any:
     """What is said at an outage's end, or at its new beginning."""
     for option in (
         click.option("--message", help="What customers read, in your words."),
@@ -98,7 +97,7 @@ def ending_options(command: F) -> F:
 
 @click.command("resolve", short_help="An outage is over.")
 @ending_options
-def resolve(ctx: click.Context, outage: str, as_json: bool, if_revision: int | None, **given: Any) -> None:
+def resolve(ctx: click.Context, /, outage: str, as_json: bool, if_revision: int | None, **given: Any) -> None:
     """OUTAGE is over: everybody who was told hears so, with his own duration."""
     _end(ctx, "resolved", "resolve", outage, as_json, if_revision, given)
 
@@ -106,14 +105,14 @@ def resolve(ctx: click.Context, outage: str, as_json: bool, if_revision: int | N
 @click.command("retract", short_help="It never was.")
 @ending_options
 @click.option("--reason", type=click.Choice(["false_alarm", "not_affected"]))
-def retract(ctx: click.Context, outage: str, as_json: bool, if_revision: int | None, **given: Any) -> None:
+def retract(ctx: click.Context, /, outage: str, as_json: bool, if_revision: int | None, **given: Any) -> None:
     """OUTAGE never was: everybody who was told hears so. A draft goes in silence."""
     _end(ctx, "retracted", "retract", outage, as_json, if_revision, given)
 
 
 @click.command("reopen", short_help="What was resolved is down again.")
 @ending_options
-def reopen(ctx: click.Context, outage: str, as_json: bool, if_revision: int | None, **given: Any) -> None:
+def reopen(ctx: click.Context, /, outage: str, as_json: bool, if_revision: int | None, **given: Any) -> None:
     """OUTAGE, which was resolved, is down again: a new episode."""
     _end(ctx, "reopened", "reopen", outage, as_json, if_revision, given)
 
@@ -121,7 +120,7 @@ def reopen(ctx: click.Context, outage: str, as_json: bool, if_revision: int | No
 @click.command("merge", short_help="An outage is part of another one.")
 @verb_options
 @click.option("--into", required=True, metavar="OUTAGE", help="The one it is part of.")
-def merge(ctx: click.Context, outage: str, as_json: bool, if_revision: int | None, **given: Any) -> None:
+def merge(ctx: click.Context, /, outage: str, as_json: bool, if_revision: int | None, **given: Any) -> None:
     """OUTAGE turned out to be part of another one, which leads from now on."""
 
     async def act(core: Core) -> Told:

@@ -65,7 +65,7 @@ def declaration_options(command: F) -> F:
 @config_option
 @json_option
 @click.pass_context
-def declare(ctx: click.Context, as_json: bool, draft: bool, **given: Any) -> None:
+def declare(ctx: click.Context, /, as_json: bool, draft: bool, **given: Any) -> None:
     """Declare an outage: whoever is affected is told at once (after --undo-for), by the rules."""
     config = read_config(ctx)
     body = _body(config, given) | ({"release": False} if draft else {})
@@ -77,7 +77,8 @@ def declare(ctx: click.Context, as_json: bool, draft: bool, **given: Any) -> Non
         return await verb_answer(core, told), told.created
 
     answer, created = run_with(config, act)
-    print_told("declared" if created else "exists already", answer, as_json=as_json)
+    what = "exists already" if not created else "is stored" if answer["state"] == "draft" else "declared"
+    print_told(what, answer, as_json=as_json)
 
 
 @click.command("preview", short_help="Who would hear what; nothing is stored.")
@@ -86,7 +87,7 @@ def declare(ctx: click.Context, as_json: bool, draft: bool, **given: Any) -> Non
 @config_option
 @json_option
 @click.pass_context
-def preview(ctx: click.Context, as_json: bool, **given: Any) -> None:
+def preview(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
     """Who would hear what if this were declared now. Nothing is stored, nothing sent."""
     config = read_config(ctx)
     body = _body(config, given)
@@ -108,8 +109,8 @@ def preview(ctx: click.Context, as_json: bool, **given: Any) -> None:
 @config_option
 @json_option
 @click.pass_context
-def impact(ctx: click.Context, as_json: bool, effect: str, limit: int, **given: Any) -> None:
-    """Which circuits and services of whom would be touched, how badly, and because of what; open outages are reckoned in."""
+def impact(ctx: click.Context, /, as_json: bool, effect: str, limit: int, **given: Any) -> None:
+    """Which circuits and services of whom would be touched, how badly, and why; open outages are reckoned in."""
     scope = scope_of(given)
 
     async def act(core: Core) -> _Touch:
@@ -183,8 +184,11 @@ def _print_impact(found: _Touch, limit: int) -> None:
         return
     print_table(
         ["level", "thing", "label", "customer", "because"],
-        [(r["level"], r["thing"], r["label"], f"{r['customer_id']} {r['customer']}", " < ".join(r["because"])) for r in shown],
-    )  # fmt: skip
+        [
+            (r["level"], r["thing"], r["label"], f"{r['customer_id']} {r['customer']}", " < ".join(r["because"]))
+            for r in shown
+        ],
+    )
     if len(shown) < len(rows):
         click.echo(f"… and {len(rows) - len(shown)} more (--limit 0 shows all)")
     click.echo()
@@ -205,7 +209,8 @@ def _print_preview(found: Preview) -> None:
     click.echo()
     print_facts(
         {
-            "touched": f"{found.customers} customers, {found.circuits} circuits and services, {found.contacts} contacts",
+            "touched": f"{found.customers} customers, {found.circuits} circuits and services",
+            "contacts": found.contacts,
             **{name: _counts_text(counts) for name, counts in found.channels.items()},
             "cost": f"{found.cost['amount']} {found.cost['currency']}" if found.cost else None,
             "not sent": _counts_text(found.suppressed),

@@ -1,4 +1,4 @@
-"""`outagecast demo`: the whole product on a sample provider. The sandbox starts first, then the daemon's libraries load."""
+"""`outagecast demo`: the sandbox starts first, and while it does, the daemon's libraries load."""
 
 import contextlib
 import os

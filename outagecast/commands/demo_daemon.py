@@ -19,6 +19,7 @@ from outagecast.demo import (
     DATABASE,
     HOST,
     MONITOR,
+    SAMPLE_HALF,
     STAFF_NAME,
     Keys,
     Sample,
@@ -66,9 +67,7 @@ def run_demo(
 async def _prepare(folder: Path, sample: Sample) -> None:
     """The database with the inventory, one person and one token: what each fresh demo starts from."""
     keys = Keys(password=new_secret(), token="", hook_token=new_secret())
-    half = folder / "sample-new.db"
-    for path in folder.glob("sample-new.db*"):
-        path.unlink()
+    half = folder / SAMPLE_HALF
     text = config_text(port=1, keys=keys, ready=_NOWHERE).replace(DATABASE, half.name)
     async with open_core(_parsed(text, folder)) as core:
         await core.inventory.import_files([sample.files], actor=me(), rejects_path=sample.files / "rejects.csv")

@@ -1,4 +1,4 @@
-"""One question to the domain name system: the TXT records of a name (RFC 1035), over UDP, or TCP where that is too small.
+"""One question to the domain name system: the TXT records (RFC 1035), over UDP, or TCP where UDP is too small.
 
 The standard library resolves host names only, and `doctor` is no reason for a resolver library.
 """

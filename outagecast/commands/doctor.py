@@ -93,8 +93,9 @@ async def _on_core(core: Core) -> list[Finding]:
 def _database(core: Core, wrong: Sequence[str]) -> Finding:
     where = str(core.db.path or "the database")
     if wrong:
-        return Finding(what="database", state=State.PROBLEM, detail=f"{where}: {'; '.join(wrong)}",
-                       mend="restore a backup")  # fmt: skip
+        return Finding(
+            what="database", state=State.PROBLEM, detail=f"{where}: {'; '.join(wrong)}", mend="restore a backup"
+        )
     return Finding(what="database", state=State.OK, detail=f"{where} is sound and up to date")
 
 
@@ -111,8 +112,12 @@ def _clock(now: datetime, newest: datetime | None) -> Finding:
     if now < _BUILT:
         return Finding(what="clock", state=State.PROBLEM, detail=f"shows {shown}", mend="set the clock (NTP)")
     if newest is not None and newest > now + _SKEW:
-        return Finding(what="clock", state=State.PROBLEM, detail=f"shows {shown}, but something was recorded at {newest:%Y-%m-%d %H:%M:%S} UTC",
-                       mend="set the clock (NTP); promises and schedules follow it")  # fmt: skip
+        return Finding(
+            what="clock",
+            state=State.PROBLEM,
+            detail=f"shows {shown}, but {newest:%Y-%m-%d %H:%M:%S} UTC was recorded",
+            mend="set the clock (NTP); promises and schedules follow it",
+        )
     return Finding(what="clock", state=State.OK, detail=f"shows {shown}, after all that was recorded")
 
 
@@ -121,8 +126,12 @@ async def _channel(channel: Any) -> Finding:
         case EmailChannel():
             found = await channel.check()
             if not found.up:
-                return Finding(what="mail server", state=State.PROBLEM, detail=f"{found.code} {found.reason}".strip(),
-                               mend="check [email] host, port, security, username and password")  # fmt: skip
+                return Finding(
+                    what="mail server",
+                    state=State.PROBLEM,
+                    detail=f"{found.code} {found.reason}".strip(),
+                    mend="check [email] host, port, security, username and password",
+                )
             tls = f"TLS {found.tls}" if found.tls else "no TLS"
             login = "logged in" if found.logged_in else "no login"
             return Finding(
@@ -144,8 +153,12 @@ async def _public_url(config: Config) -> Finding:
             found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (TimeoutError, OSError) as error:
         reason = str(error) or f"no answer within {_RESOLVE_SECONDS:g} s"
-        return Finding(what="public_url", state=State.UNKNOWN, detail=f"{host} could not be looked up: {reason}",
-                       mend="links in messages and callbacks of the SMS provider need it")  # fmt: skip
+        return Finding(
+            what="public_url",
+            state=State.UNKNOWN,
+            detail=f"{host} could not be looked up: {reason}",
+            mend="links in messages and callbacks of the SMS provider need it",
+        )
     return Finding(what="public_url", state=State.OK, detail=f"{host} is {found[0][4][0]}")
 
 
@@ -153,12 +166,20 @@ def _isolated(ids: Sequence[str]) -> Finding:
     if not ids:
         return Finding(what="network", state=State.OK, detail="every node with links has a path to a gateway")
     some = ", ".join(ids[:10]) + (" …" if len(ids) > 10 else "")
-    return Finding(what="network", state=State.WARNING, detail=f"{len(ids)} elements have no path to a gateway: {some}",
-                   mend="check their links and which elements are gateways; until then only their needs are judged")  # fmt: skip
+    return Finding(
+        what="network",
+        state=State.WARNING,
+        detail=f"{len(ids)} elements have no path to a gateway: {some}",
+        mend="check their links and which elements are gateways; until then only their needs are judged",
+    )
 
 
 def _reach(contacts: int, customers: int) -> Finding:
     if not contacts and not customers:
         return Finding(what="contacts", state=State.OK, detail="every customer has a contact with an address")
-    return Finding(what="contacts", state=State.WARNING, detail=f"{contacts} contacts without an address, {customers} customers nobody can be told",
-                   mend="see rejects.csv of the last import")  # fmt: skip
+    return Finding(
+        what="contacts",
+        state=State.WARNING,
+        detail=f"{contacts} contacts without an address, {customers} customers nobody can be told",
+        mend="see rejects.csv of the last import",
+    )

@@ -9,8 +9,8 @@ import csv
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -20,7 +20,7 @@ from rich.progress import Progress
 
 from outagecast.app import Core
 from outagecast.commands.options import Failed, config_option, json_option
-from outagecast.commands.session import run_with
+from outagecast.commands.session import plainly, run_with
 from outagecast.commands.settings import read_config
 from outagecast.commands.shown import print_json, print_table
 from outagecast.config import Config
@@ -69,11 +69,14 @@ def export(ctx: click.Context, target: str, only: tuple[str, ...], exact: bool, 
         raise Failed(["-: stdout takes one file: give --only with one name, and no --json"])
     config = read_config(ctx)
 
+    folder = Path(target)
+    if target != "-":
+        with plainly():
+            folder.mkdir(parents=True, exist_ok=True)
+
     async def act(core: Core) -> dict[str, int]:
         if target == "-":
             return {kinds[0]: await _write(core, kinds[0], sys.stdout, exact)}
-        folder = Path(target)
-        folder.mkdir(parents=True, exist_ok=True)
         return {kind: await _write_file(core, kind, folder / f"{kind}.csv", exact) for kind in _shown(kinds)}
 
     rows = run_with(config, act)
@@ -95,12 +98,17 @@ def _shown(kinds: Sequence[str]) -> Any:
 
 
 async def _write_file(core: Core, kind: str, path: Path, exact: bool) -> int:
-    """Customers' names and addresses: for nobody else's eyes."""
+    with _private(path) as file:
+        return await _write(core, kind, file, exact)
+
+
+@contextmanager
+def _private(path: Path) -> Iterator[IO[str]]:
+    """Customers' names and addresses: for nobody else's eyes, and never half a file."""
     half = path.with_name(path.name + ".new")
     with open(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline="") as file:
-        rows = await _write(core, kind, file, exact)
+        yield file
     half.replace(path)
-    return rows
 
 
 async def _write(core: Core, kind: str, file: IO[str], exact: bool) -> int:
@@ -122,15 +130,15 @@ def harmless(cell: str) -> str:
 
 
 async def _pages(conn: Connection, kind: str, config: Config) -> tuple[list[str], Pages]:
-    """The header and the rows; columns are called as the files of `[import]` call them, so that they are known again."""
+    """The header and the rows; columns are called as `[import]` says, so that they are known again."""
     if kind in _HISTORY:
-        pages = {"outages": _outages, "deliveries": _deliveries, "timeline": _timeline}[kind](conn)
-        return list({"outages": _OUTAGES, "deliveries": _DELIVERIES, "timeline": _TIMELINE}[kind]), pages
+        header, read = _READ[kind]
+        return list(header), read(conn)
     of = InventoryKind(kind)
     extra = await stored.attribute_names(conn, of)
     theirs = config.imports.get(kind, {})
-    header = [theirs.get(column.name) or column.name for column in COLUMNS[of]]
-    return [*header, *extra], stored.inventory_rows(conn, of, extra)
+    named = [theirs.get(column.name) or column.name for column in COLUMNS[of]]
+    return [*named, *extra], stored.inventory_rows(conn, of, extra)
 
 
 async def _outages(conn: Connection) -> Pages:
@@ -167,3 +175,10 @@ async def _views(conn: Connection) -> AsyncIterator[list[OutageView]]:
 
 def _row(answer: Any, columns: Sequence[str]) -> list[str]:
     return ["" if answer[name] is None else str(answer[name]) for name in columns]
+
+
+_READ: dict[str, tuple[Sequence[str], Callable[[Connection], Pages]]] = {
+    "outages": (_OUTAGES, _outages),
+    "deliveries": (_DELIVERIES, _deliveries),
+    "timeline": (_TIMELINE, _timeline),
+}

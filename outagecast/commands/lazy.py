@@ -7,6 +7,8 @@ from typing import Any, NoReturn
 
 import click
 
+from outagecast.commands.options import Failed
+
 
 def load(place: str) -> Any:
     """The object at `module:name`."""
@@ -39,7 +41,9 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, what) for name, (_, what) in self.lazy.items()])
 
-    def main(self, args: Any = None, prog_name: str | None = None, **more: Any) -> NoReturn:
+    def main(  # type: ignore[override]
+        self, args: Any = None, prog_name: str | None = None, **more: Any
+    ) -> NoReturn:
         """Run, and exit with the command's code. click's own way prints three lines for one mistake."""
         more.pop("standalone_mode", None)
         try:
@@ -51,8 +55,11 @@ class LazyGroup(click.Group):
             where = error.ctx.command_path if error.ctx is not None else prog_name or "outagecast"
             click.echo(f"{where}: {_one_line(error)} (see {where} --help)", err=True)
             code = 2
-        except click.ClickException as error:
+        except Failed as error:
             error.show()
+            code = error.code
+        except click.ClickException as error:
+            click.echo(f"outagecast: {_one_line(error)}", err=True)
             code = error.exit_code
         except (click.Abort, KeyboardInterrupt):
             click.echo("stopped", err=True)

@@ -23,10 +23,18 @@ async def _spf(domain: str, servers: Servers) -> Finding:
     if len(records) == 1:
         return Finding(what="SPF", state=State.OK, detail=f"{domain}: {records[0]}")
     if records:
-        return Finding(what="SPF", state=State.PROBLEM, detail=f"{domain} has {len(records)} SPF records, so that none counts",
-                       mend="keep one (RFC 7208 §4.5)")  # fmt: skip
-    return Finding(what="SPF", state=State.PROBLEM, detail=f"{domain} has no SPF record",
-                   mend='publish a TXT record like "v=spf1 mx -all" that names your mail server')  # fmt: skip
+        return Finding(
+            what="SPF",
+            state=State.PROBLEM,
+            detail=f"{domain} has {len(records)} SPF records, so that none counts",
+            mend="keep one (RFC 7208 §4.5)",
+        )
+    return Finding(
+        what="SPF",
+        state=State.PROBLEM,
+        detail=f"{domain} has no SPF record",
+        mend='publish a TXT record like "v=spf1 mx -all" that names your mail server',
+    )
 
 
 async def _dkim(domain: str, selector: str, servers: Servers) -> Finding:
@@ -38,10 +46,18 @@ async def _dkim(domain: str, selector: str, servers: Servers) -> Finding:
     if selector and any("p=" in text for text in found.texts):
         return Finding(what="DKIM", state=State.OK, detail=f"{name} has a key")
     if not found.exists or selector:
-        return Finding(what="DKIM", state=State.PROBLEM, detail=f"{name} has no key",
-                       mend="let your mail server sign, and publish its key")  # fmt: skip
-    return Finding(what="DKIM", state=State.UNKNOWN, detail=f"{domain} may have keys; which one is used cannot be looked up",
-                   mend="name it with --dkim-selector, or look for dkim=pass in a mail that arrived")  # fmt: skip
+        return Finding(
+            what="DKIM",
+            state=State.PROBLEM,
+            detail=f"{name} has no key",
+            mend="let your mail server sign, and publish its key",
+        )
+    return Finding(
+        what="DKIM",
+        state=State.UNKNOWN,
+        detail=f"{domain} may have keys; which one is used cannot be looked up",
+        mend="name it with --dkim-selector, or look for dkim=pass in a mail that arrived",
+    )
 
 
 async def _dmarc(domain: str, servers: Servers) -> Finding:
@@ -53,8 +69,12 @@ async def _dmarc(domain: str, servers: Servers) -> Finding:
         records = [text for text in found.texts if text.lower().startswith("v=dmarc1")]
         if records:
             return Finding(what="DMARC", state=State.OK, detail=f"_dmarc.{name}: {records[0]}")
-    return Finding(what="DMARC", state=State.WARNING, detail=f"{domain} has no DMARC record",
-                   mend='publish a TXT record at _dmarc like "v=DMARC1; p=none; rua=mailto:…"')  # fmt: skip
+    return Finding(
+        what="DMARC",
+        state=State.WARNING,
+        detail=f"{domain} has no DMARC record",
+        mend='publish a TXT record at _dmarc like "v=DMARC1; p=none; rua=mailto:…"',
+    )
 
 
 def _unknown(what: str, name: str, failure: LookupFailed) -> Finding:

@@ -19,7 +19,7 @@ class Failed(click.ClickException):
     def __init__(self, lines: Sequence[str], code: int = BAD_INPUT) -> None:
         super().__init__("\n".join(lines))
         self.lines = list(lines)
-        self.exit_code = code
+        self.code = code
 
     def show(self, file: IO[Any] | None = None) -> None:
         for line in self.lines:

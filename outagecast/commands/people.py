@@ -19,7 +19,7 @@ _STAFF_ROLES = [role.value for role in Role if role is not Role.INVENTORY]
 _LONGEST_FILE = 4096
 
 
-class Length(click.ParamType):
+class Length(click.ParamType[timedelta]):
     """A duration like `90d`."""
 
     name = "DURATION"
@@ -96,8 +96,11 @@ def user_list(ctx: click.Context, as_json: bool) -> None:
         return
     print_table(
         ["name", "role", "email", "since", "state"],
-        [(r["name"], r["role"], r["email"], f"{r['created_at']:%Y-%m-%d}", "disabled" if r["disabled_at"] else "active") for r in rows],
-    )  # fmt: skip
+        [
+            (r["name"], r["role"], r["email"], _day(r["created_at"]), "disabled" if r["disabled_at"] else "active")
+            for r in rows
+        ],
+    )
 
 
 @user.command("disable")
@@ -151,12 +154,17 @@ def token_list(ctx: click.Context, as_json: bool) -> None:
     found, expired = run(ctx, read)
     rows = [
         {
-            "name": r.name, "role": r.role.value, "prefix": r.prefix, "created_at": r.created_at,
-            "expires_at": r.expires_at, "revoked_at": r.revoked_at, "used_at": r.used_at,
+            "name": r.name,
+            "role": r.role.value,
+            "prefix": r.prefix,
+            "created_at": r.created_at,
+            "expires_at": r.expires_at,
+            "revoked_at": r.revoked_at,
+            "used_at": r.used_at,
             "state": "revoked" if r.revoked_at else "expired" if r.name in expired else "active",
         }
         for r in found
-    ]  # fmt: skip
+    ]
     if as_json:
         print_json({"tokens": rows})
         return

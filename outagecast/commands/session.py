@@ -84,6 +84,9 @@ def plainly(scope_prefix: str = "") -> Iterator[None]:
     except DatabaseFault as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise Failed([f"the database cannot do this now: {reason}; nothing was changed"], FAILED) from None
+    except BrokenPipeError:  # whoever read our result has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Failed([], FAILED) from None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise Failed([f"{where}{error.strerror or error}"], FAILED) from None
@@ -99,7 +102,7 @@ def me() -> Actor:
 
 
 def read_time(option: str, text: str | None, config: Config, *, past: bool = False) -> datetime | None:
-    """A moment as typed: RFC 3339, or `14:30`, `+90`, `2026-11-23 06:00` in the provider's zone. Failed if it is none."""
+    """A moment as typed: RFC 3339, or `14:30`, `+90`, `2026-11-23 06:00` in the provider's zone. Failed if none."""
     if text is None:
         return None
     if re.match(r"\d{4}-\d{2}-\d{2}[Tt]", text):

@@ -6,7 +6,7 @@ address of a thing leads; a later one speaks only where it makes things worse; w
 the end goes to whoever was acknowledged. Because it compares states, saying it twice says nothing new."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -94,10 +94,9 @@ class AddressHistory:
 
     `acked`: an acknowledgement has started to leave, or was COVERED. `left`: anything has started to leave. `waiting`:
     the kinds planned but not left, FAILED acknowledgements included; `blocked`: its acknowledgement is SUPPRESSED for a
-    reason of the address. `eta` is the ETA last sent, meaningful when `left`. `unsaid`: the lines of what
-    is planned and has not left, the newest for each thing: a newer message takes its place and has to say them as well.
-    Those of a combined end come without `was`, because that address was told nothing before.
-    """
+    reason of the address. `eta` is the ETA last sent, meaningful when `left`. `unsaid`: the lines of what is planned
+    and has not left, the newest for each thing: a newer message takes its place and has to say them as well. Those of a
+    combined end come without `was`, because that address was told nothing before."""
 
     acked: bool = False
     left: bool = False
@@ -187,7 +186,7 @@ def plan(
     said: dict[str, list[_Said]] = {}
     covered = False
     down: set[ThingKey] = set()
-    stale: set[str] = set()
+    stale: dict[str, set[_News]] = {}
     unsaid = {outage_id: {_key_of(line): line for line in past.unsaid} for outage_id, past in history.items()}
     for thing, level in heard:
         prior = told.get(thing.key, ())
@@ -198,8 +197,8 @@ def plan(
             said.setdefault(speaker, []).append(_said(speaking, thing, level, leader, news, sent))
         if level is not Level.NO_IMPACT:
             down.add(thing.key)
-        if news is _News.PASSED and leader is not None and thing.key in unsaid.get(leader.outage_id, {}):
-            stale.add(leader.outage_id)
+        if leader is not None and speaker != leader.outage_id and thing.key in unsaid.get(leader.outage_id, {}):
+            stale.setdefault(leader.outage_id, set()).add(news)
         changes = _new_leads(speaking.outage_id, thing, level, leader, prior, speaker, news)
         leads.extend(changes)
         covered = covered or any(c.role is Role.COVERED and c.outage_id == speaking.outage_id for c in changes)
@@ -212,10 +211,14 @@ def plan(
             own.extend(_unsaid_ends(lines, own, down))
     utterances = [
         utterance
-        for outage_id in sorted(said.keys() | stale, key=lambda o: (o != speaking.outage_id, o))
+        for outage_id in sorted(said.keys() | stale.keys(), key=lambda o: (o != speaking.outage_id, o))
         if (
             utterance := _utter(
-                speaking, outage_id, said.get(outage_id, []), history.get(outage_id, NO_HISTORY), outage_id in stale
+                speaking,
+                outage_id,
+                said.get(outage_id, []),
+                history.get(outage_id, NO_HISTORY),
+                stale.get(outage_id, set()),
             )
         )
     ]
@@ -327,13 +330,14 @@ def _said(
 
 
 def _utter(
-    speaking: Speaking, outage_id: str, said: list[_Said], history: AddressHistory, stale: bool
+    speaking: Speaking, outage_id: str, said: list[_Said], history: AddressHistory, stale: set[_News]
 ) -> Utterance | None:
-    """`stale`: what waits of this outage names a thing that is another's by now: something must take its place."""
+    """`stale`: how others came by things that this outage's waiting message names: something must take its place."""
     own = outage_id == speaking.outage_id
     if not said:
-        taken_back = stale and not (own and speaking.to_all)
-        return _taken_back(speaking, outage_id, history) if taken_back else None
+        if not stale or (own and speaking.to_all):
+            return None
+        return _taken_back(speaking, outage_id, history, covered=_News.TAKEN_OVER in stale)
     news = {s.news for s in said}
     down = any(s.news is not _News.BACK for s in said)
     if not own and news == {_News.SAME} and not stale:
@@ -391,9 +395,13 @@ def _to_unacknowledged(
     )
 
 
-def _taken_back(speaking: Speaking, outage_id: str, history: AddressHistory) -> Utterance:
+def _taken_back(speaking: Speaking, outage_id: str, history: AddressHistory, *, covered: bool = False) -> Utterance:
     """A row that says nothing: without it nothing would supersede the message that still waits."""
-    return _compose(speaking, outage_id, NoticeKind.RETRACTION, NoticeReason.LATE, [], history, silent=True)
+    kind, reason = NoticeKind.RETRACTION, NoticeReason.LATE
+    if covered:
+        kind = NoticeKind.UPDATE if history.acked else NoticeKind.ACKNOWLEDGEMENT
+        reason = NoticeReason.COVERED
+    return _compose(speaking, outage_id, kind, reason, [], history, silent=True)
 
 
 def _to_acknowledged(
@@ -431,7 +439,9 @@ def _compose(
     silent: bool = False,
     repaired_at: datetime | None = None,
 ) -> Utterance:
-    lines = sorted((s.line for s in said), key=lambda x: (x.customer, x.customer_id, x.place, x.label, x.id))
+    # Outside a combined message nothing "was" that this address was never sent.
+    told = (s.line if s.known or combined else replace(s.line, was=None) for s in said)
+    lines = sorted(told, key=lambda x: (x.customer, x.customer_id, x.place, x.label, x.id))
     eta = speaking.etas.get(outage_id)
     was = history.eta if history.left else None
     return Utterance(

@@ -94,6 +94,10 @@ class Actor:
     role: Role
 
 
+DAEMON = Actor(kind=ActorKind.DAEMON, name="outagecast", role=Role.ADMIN)
+"""Who acts when the daemon keeps a promise or lets a revision take effect."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScopeEntry:
     """One thing named in a declaration: kind is element, circuit, service, site, area or customer."""

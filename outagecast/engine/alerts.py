@@ -7,15 +7,13 @@ from zoneinfo import ZoneInfo
 from outagecast.domain.cadence import Ask
 from outagecast.domain.facts import to_micros
 from outagecast.domain.message import ChannelName
-from outagecast.domain.outage import Actor, ActorKind, Role
+from outagecast.domain.outage import DAEMON
 from outagecast.domain.timeline import Happened
 from outagecast.engine.house import House
 from outagecast.engine.settings import StaffAlertSettings
 from outagecast.storage import deliveries, outages
 from outagecast.storage.batches import Record
 from outagecast.storage.engine import Connection
-
-DAEMON = Actor(kind=ActorKind.DAEMON, name="outagecast", role=Role.ADMIN)
 
 
 class Alerts:

@@ -29,12 +29,14 @@ from outagecast.domain.delivery import (
 )
 from outagecast.domain.message import ChannelName, Message
 from outagecast.domain.notices import END_KINDS, NoticeKind
+from outagecast.domain.outage import DAEMON
 from outagecast.domain.suppression import EndReason, SuppressReason
 from outagecast.domain.throttle import Bucket, admit, start_of_day
+from outagecast.domain.timeline import Happened
 from outagecast.engine.crashpoints import Boundary, Crash, CrashPoint, boundary, never
 from outagecast.engine.house import House
 from outagecast.engine.ledger import Ledger, Suppression
-from outagecast.storage import deliveries
+from outagecast.storage import deliveries, outages
 from outagecast.storage.deliveries import Claim, Finish, Mark
 from outagecast.storage.engine import DatabaseFault
 
@@ -186,9 +188,10 @@ class Dispatcher:
         claimed = {row.id: Claim(id=row.id, fence=row.fence) for row in rows}
         try:
             rows = await self._cap(list(rows), now)
+            revisions = await self._revisions(rows)
             for start in range(0, len(rows), RENDER):
                 part = rows[start : start + RENDER]
-                await self._render(part, downs)
+                await self._render(part, revisions, downs)
                 for row in part:
                     del claimed[row.id]
         except BaseException:
@@ -224,18 +227,23 @@ class Dispatcher:
                 await deliveries.end_leased(conn, capped, DeliveryState.CAPPED, EndReason.SMS_PER_DAY.value, now)
         return kept
 
-    async def _render(self, rows: list[Any], downs: int) -> None:
-        """Queue these rows with their words. `downs`: how often the route had gone down when they were claimed."""
+    async def _revisions(self, rows: Sequence[Any]) -> dict[tuple[str, int], Any]:
+        """What the revisions of these rows say to all: frozen before there is a row, so it is read once for all."""
         wanted = {(row.outage_id, row.revision) for row in rows}
+        if not wanted:
+            return {}
         async with self._house.db.read() as conn:
-            revisions = {key: await deliveries.revision_facts(conn, *key) for key in wanted}
+            return {key: await deliveries.revision_facts(conn, *key) for key in wanted}
+
+    async def _render(self, rows: list[Any], revisions: dict[tuple[str, int], Any], downs: int) -> None:
+        """Queue these rows with their words. `downs`: how often the route had gone down when they were claimed."""
         keys = [self._new_key() for _ in rows]
         try:
             messages = await asyncio.to_thread(self._words.render, rows, revisions, keys)
         except Exception as error:
             if len(rows) > 1:  # a poisoned revision must not hold up the others
                 for row in rows:
-                    await self._render([row], downs)
+                    await self._render([row], revisions, downs)
                 return
             messages = [f"{type(error).__name__}: {error}"[:300]]
         broken: list[tuple[Any, str]] = []
@@ -256,6 +264,16 @@ class Dispatcher:
             for row, why in broken:
                 claim = Claim(id=row.id, fence=row.fence)
                 await deliveries.end_leased(conn, [claim], DeliveryState.FAILED, EndReason.REJECTED.value, now, why)
+                await outages.record(
+                    conn,
+                    at=now,
+                    what=Happened.FAILED,
+                    actor=DAEMON,
+                    outage_id=row.outage_id,
+                    revision=row.revision,
+                    why="no_words",
+                    data={"delivery": row.id, "detail": why},
+                )
         for row, why in broken:
             log.error("no_words", delivery=row.id, error=why)
             self._on_failure(row.outage_id, why)

@@ -137,7 +137,8 @@ class Effects:
         reckoned = prepared.reckoned
         from_at = row.started_at if prepared.intent.verb in (Verb.DECLARE, Verb.REOPEN) else now
         back_at = min(prepared.intent.back_at or now, now)
-        await outages.close_impacts(conn, reckoned.close, back_at if prepared.intent.only_better else now)
+        back_at = back_at if prepared.intent.only_better else now
+        await outages.close_impacts(conn, reckoned.close, outage_id=row.id, back_at=back_at, now=now)
         episodes = dict(prepared.world.episodes) | {row.id: row.episode}
         await outages.change(conn, row.id, inventory=prepared.world.inventory)
         await outages.open_new_impacts(

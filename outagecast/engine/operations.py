@@ -14,16 +14,15 @@ from outagecast.domain.cadence import Cadence
 from outagecast.domain.errors import Conflict, Invalid, NotFound, StaleRevision
 from outagecast.domain.message import ChannelName
 from outagecast.domain.outage import (
+    DAEMON,
     OPEN,
     Actor,
-    ActorKind,
     Change,
     Declaration,
     Ending,
     OutageStatus,
     Restoration,
     RevisionState,
-    Role,
     Verb,
 )
 from outagecast.domain.timeline import Happened
@@ -44,8 +43,6 @@ TRIES = 5
 ZERO = timedelta(0)
 T = TypeVar("T")
 NEW = "(new)"
-DAEMON = Actor(kind=ActorKind.DAEMON, name="outagecast", role=Role.ADMIN)
-"""Who acts when the daemon keeps a promise or lets a revision take effect."""
 HAPPENED = {
     Verb.DECLARE: Happened.DECLARED,
     Verb.UPDATE: Happened.UPDATED,
@@ -252,8 +249,8 @@ class Operations:
             return await self._until_still(lambda: self._speak(outage_id, intent, take))
 
     async def map_change(self, outage_id: str) -> MapChange | None:
-        """What the inventory's change since the last reckoning would change here (rule 7): nothing is applied. None where
-        the inventory is the same; an update that names the scope again applies it."""
+        """What the inventory's change since the last reckoning would change here (rule 7): nothing is applied. None
+        where the inventory is the same; an update that names the scope again applies it."""
         async with self._db.read() as conn:
             row = await self._row(conn, outage_id)
             version = await inventory.inventory_version(conn)
@@ -547,10 +544,11 @@ class Operations:
             released = what is Happened.RELEASED
             brake = None if released or prepared.intent.ends else await self._brake(conn, prepared, actor, now)
             number = row.revision + 1
+            episode = prepared.intent.values.get("episode", row.episode)
             queue = row.pending_until is not None or await outages.has_open_work(conn, row.id)
             effective_at = max(now + undo, row.pending_until or now)
             await self._add_revision(
-                conn, row.id, number, row.episode, verb, change, actor, now, effective_at=effective_at, brake=brake
+                conn, row.id, number, episode, verb, change, actor, now, effective_at=effective_at, brake=brake
             )
             waits = brake is None and (undo > ZERO or queue)
             values: dict[str, Any] = {"revision": number}

@@ -29,9 +29,10 @@ from outagecast.domain.notices import (
     Utterance,
     plan,
 )
-from outagecast.domain.outage import RevisionState, Verb
+from outagecast.domain.outage import DAEMON, RevisionState, Verb
 from outagecast.domain.recipients import AddressState, Hearer, hears, screen, spokesman, wishes
 from outagecast.domain.suppression import EndReason, SuppressReason
+from outagecast.domain.timeline import Happened
 from outagecast.engine.house import House
 from outagecast.storage import outages, planning
 from outagecast.storage.batches import chunks
@@ -419,6 +420,15 @@ class Planner:
             },
         )
         await outages.change(conn, outage_id, revision=number)
+        await outages.record(
+            conn,
+            at=now,
+            what=Happened.LEAD_PASSED,
+            actor=DAEMON,
+            outage_id=outage_id,
+            revision=number,
+            why=speech.speaking.outage_id,
+        )
         return number
 
 

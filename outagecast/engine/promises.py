@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from outagecast.domain.cadence import Ask, Look, Say, look, next_promise
-from outagecast.domain.outage import OPEN, OutageStatus, Verb
+from outagecast.domain.outage import DAEMON, OPEN, OutageStatus, Verb
 from outagecast.domain.timeline import Happened
-from outagecast.engine.alerts import DAEMON, Alerts
+from outagecast.engine.alerts import Alerts
 from outagecast.engine.effects import Effects, Prepared, Voice, look_again, standing_of
 from outagecast.engine.house import House
 from outagecast.engine.intents import Intent

@@ -12,9 +12,8 @@ from outagecast.channels.base import Reconciler, RouteDown
 from outagecast.domain.delivery import DeliveryState
 from outagecast.domain.message import ChannelName, SmsMessage
 from outagecast.domain.notices import END_KINDS
-from outagecast.domain.outage import OPEN, OutageStatus
+from outagecast.domain.outage import DAEMON, OPEN, OutageStatus
 from outagecast.domain.timeline import Happened
-from outagecast.engine.alerts import DAEMON
 from outagecast.engine.crashpoints import Boundary, Crash, boundary, never
 from outagecast.engine.house import House
 from outagecast.engine.receipts import Receipts

@@ -4,9 +4,10 @@ it."""
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, insert, or_, select, tuple_, update
+from sqlalchemy import BindParameter, ColumnElement, Update, and_, bindparam, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,6 +23,8 @@ from outagecast.storage.tables import addresses, attempts, deliveries, meta, out
 S = DeliveryState
 END_WORDS = tuple(kind.value for kind in END_KINDS)
 IN_FLIGHT = (S.LEASED.value, S.TRANSMITTING.value)
+MARKS = 64
+"""Rows that one statement marks at most."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,21 +63,30 @@ class Finish:
     due_at: datetime | None = None
 
 
-def _may_go(now: datetime) -> list[ColumnElement[bool]]:
+def _may_go(now: datetime | BindParameter[datetime]) -> list[ColumnElement[bool]]:
     """Whether a row may start towards the wire: nothing holds its outage, and only the end starts after the end."""
     outage = select(outages.c.id).where(
         outages.c.id == deliveries.c.outage_id,
         outages.c.hold_reason.is_(None),
         outages.c.pending_until.is_(None),
-        or_(outages.c.status.in_(OPEN_WORDS), deliveries.c.kind.in_(END_WORDS), deliveries.c.audience == "staff"),
+        or_(
+            _one_of(outages.c.status, OPEN_WORDS),
+            _one_of(deliveries.c.kind, END_WORDS),
+            deliveries.c.audience == "staff",
+        ),
     )
     staff = deliveries.c.audience == "staff"
-    stopped = select(meta.c.key).where(meta.c.key.in_(("paused", "restored")))
+    stopped = select(meta.c.key).where(_one_of(meta.c.key, ("paused", "restored")))
     return [
         or_(deliveries.c.expires_at.is_(None), deliveries.c.expires_at > now),
         or_(staff, outage.exists()),
         or_(staff, ~stopped.exists()),
     ]
+
+
+def _one_of(column: ColumnElement[Any], words: Iterable[str]) -> ColumnElement[bool]:
+    """A few fixed words, written out: a list behind IN is spelled anew at every execution."""
+    return or_(*(column == word for word in words))
 
 
 def _ours(pairs: Sequence[tuple[int, int]]) -> list[ColumnElement[bool]]:
@@ -129,13 +141,37 @@ async def claim(
 async def mark(conn: AsyncConnection, marks: Sequence[Mark], now: datetime) -> set[int]:
     """Durably note that these rows are about to be written; the ids that may be. The others were superseded, suppressed
     or held since they were claimed, or the lease is another's by now."""
-    if not marks:
-        return set()
-    pairs = [(m.id, m.fence) for m in marks]
-    statement = (
+    allowed: set[int] = set()
+    for part in chunks(marks, MARKS):
+        slots = 1 << (len(part) - 1).bit_length()
+        # Slots that are left over repeat the last row.
+        filled = part + part[-1:] * (slots - len(part))
+        values: dict[str, Any] = {"b_now": now}
+        for slot, m in enumerate(filled):
+            values[f"b_id_{slot}"], values[f"b_fence_{slot}"] = m.id, m.fence
+        allowed.update((await conn.execute(_mark_statement(slots), values)).scalars())
+    rows = [
+        {"key": m.key, "delivery_id": m.id, "number": m.number, "started_at": m.at} for m in marks if m.id in allowed
+    ]
+    if rows:
+        await conn.execute(_BEGIN_ATTEMPT, rows)
+    return allowed
+
+
+@lru_cache(maxsize=8)
+def _mark_statement(slots: int) -> Update:
+    """LEASED → TRANSMITTING for that many rows, made once: every message passes here, and putting the statement
+    together costs more than running it."""
+    now = bindparam("b_now", type_=deliveries.c.transmitting_at.type)
+    ids = [bindparam(f"b_id_{n}", type_=deliveries.c.id.type) for n in range(slots)]
+    fences = [bindparam(f"b_fence_{n}", type_=deliveries.c.fence.type) for n in range(slots)]
+    pairs = [and_(deliveries.c.id == i, deliveries.c.fence == fence) for i, fence in zip(ids, fences, strict=True)]
+    return (
         update(deliveries)
         .where(
-            *_ours(pairs),
+            # The ids alone stand beside the pairs because SQLite finds rows by them only.
+            deliveries.c.id.in_(ids),
+            or_(*pairs),
             deliveries.c.state == S.LEASED.value,
             *_may_go(now),
             _address_is_clean(),
@@ -143,15 +179,9 @@ async def mark(conn: AsyncConnection, marks: Sequence[Mark], now: datetime) -> s
         .values(state=S.TRANSMITTING.value, transmitting_at=now, attempt=deliveries.c.attempt + 1)
         .returning(deliveries.c.id)
     )
-    allowed = {row.id for row in await conn.execute(statement)}
-    rows = [
-        {"key": m.key, "delivery_id": m.id, "number": m.number, "started_at": m.at} for m in marks if m.id in allowed
-    ]
-    if rows:
-        await conn.execute(insert(attempts), rows)
-    return allowed
 
 
+_BEGIN_ATTEMPT = insert(attempts)
 _FINISH = (
     update(deliveries)
     .where(
@@ -213,6 +243,7 @@ async def finish(conn: AsyncConnection, finishes: Sequence[Finish]) -> None:
             for f in finishes
         ],
     )
+    await _end_outdated(conn, [f for f in finishes if f.state is S.PLANNED])
     await conn.execute(
         _END_ATTEMPT,
         [
@@ -227,6 +258,35 @@ async def finish(conn: AsyncConnection, finishes: Sequence[Finish]) -> None:
             }
             for f in finishes
         ],
+    )
+
+
+async def _end_outdated(conn: AsyncConnection, put_back: Sequence[Finish]) -> None:
+    """Rows that came back from the wire after a newer revision spoke to their address, or after the end: what they say
+    is no longer so, and they were on the wire when the others were superseded."""
+    if not put_back:
+        return
+    newer = deliveries.alias("newer")
+    spoken = select(newer.c.id).where(
+        newer.c.address_id == deliveries.c.address_id,
+        newer.c.outage_id == deliveries.c.outage_id,
+        newer.c.revision > deliveries.c.revision,
+        newer.c.audience == "customer",
+    )
+    ended = select(outages.c.id).where(
+        outages.c.id == deliveries.c.outage_id,
+        or_(outages.c.status.not_in(OPEN_WORDS), outages.c.episode != deliveries.c.episode),
+    )
+    over = and_(ended.exists(), deliveries.c.kind.not_in(END_WORDS))
+    await conn.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.id.in_([f.id for f in put_back]),
+            deliveries.c.state == S.PLANNED.value,
+            deliveries.c.audience == "customer",
+            or_(spoken.exists(), over),
+        )
+        .values(state=S.SUPERSEDED.value, reason=EndReason.NEWER_REVISION.value, ended_at=put_back[0].at)
     )
 
 

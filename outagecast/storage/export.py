@@ -19,7 +19,7 @@ _JOINED = {
 
 
 async def attribute_names(conn: AsyncConnection, kind: InventoryKind) -> list[str]:
-    """The attributes that any row has: the extra columns of the file. Those that are called like a column are left out."""
+    """The attributes that any row has: the file's extra columns. Those that are called like a column are left out."""
     if kind is InventoryKind.SUBSCRIPTIONS:
         return []
     rows = await conn.exec_driver_sql(

@@ -13,10 +13,8 @@ _SHOWN = 20
 async def integrity(conn: AsyncConnection) -> list[str]:
     """What SQLite finds wrong with the file, and references that lead nowhere; nothing when all is well."""
     found = [str(line) for line in (await conn.exec_driver_sql("PRAGMA integrity_check(20)")).scalars() if line != "ok"]
-    broken = (await conn.exec_driver_sql("PRAGMA foreign_key_check")).all()
-    found += [
-        f"{table} row {row} refers to a row of {parent} that is not there" for table, row, parent, _ in broken[:_SHOWN]
-    ]
+    broken = (await conn.exec_driver_sql("PRAGMA foreign_key_check")).mappings().all()
+    found += [f"{row['table']} row {row['rowid']} refers to nothing in {row['parent']}" for row in broken[:_SHOWN]]
     if len(broken) > _SHOWN:
         found.append(f"… and {len(broken) - _SHOWN} more such rows")
     return found

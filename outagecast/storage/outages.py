@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import case, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.domain.outage import ENDED, OPEN, Actor, OutageStatus, RevisionState
@@ -91,7 +91,8 @@ async def add(conn: AsyncConnection, values: dict[str, Any]) -> None:
 
 
 async def change(conn: AsyncConnection, outage_id: str, **values: Any) -> None:
-    await conn.execute(update(outages).where(outages.c.id == outage_id).values(**values))
+    if values:
+        await conn.execute(update(outages).where(outages.c.id == outage_id).values(**values))
 
 
 async def add_revision(conn: AsyncConnection, values: dict[str, Any]) -> None:
@@ -175,9 +176,15 @@ async def open_impacts_of_things(conn: AsyncConnection, thing_ids: Iterable[str]
     return found
 
 
-async def close_impacts(conn: AsyncConnection, impact_ids: Iterable[int], at: datetime) -> None:
+async def close_impacts(
+    conn: AsyncConnection, impact_ids: Iterable[int], *, outage_id: str, back_at: datetime, now: datetime
+) -> None:
+    """End intervals: the outage's own when its things came back (which may lie in the past, yet not before the interval
+    began), those of other outages now."""
+    own = case((impacts.c.from_at > back_at, impacts.c.from_at), else_=literal(back_at, type_=impacts.c.to_at.type))
+    to_at = case((impacts.c.outage_id == outage_id, own), else_=literal(now, type_=impacts.c.to_at.type))
     for part in chunks(impact_ids):
-        await conn.execute(update(impacts).where(impacts.c.id.in_(part)).values(to_at=at))
+        await conn.execute(update(impacts).where(impacts.c.id.in_(part)).values(to_at=to_at))
 
 
 async def open_new_impacts(conn: AsyncConnection, rows: Sequence[ImpactRow]) -> None:

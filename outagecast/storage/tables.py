@@ -137,7 +137,8 @@ outages = Table(
     Column("eta_passed_told", Boolean, nullable=False, server_default=text("0")),
     Column("reminded_promise_at", UtcTime), Column("reminded_eta_at", UtcTime), Column("last_word_at", UtcTime),
     Column("wave_seconds", Float, nullable=False, server_default=text("0")),
-    Column("look_again_at", UtcTime, index=True), Column("inventory", Integer, nullable=False, server_default=text("0")),
+    Column("look_again_at", UtcTime, index=True),
+    Column("inventory", Integer, nullable=False, server_default=text("0")),
     Index("ix_outages_status", "status"), Index("ix_outages_external_ref", "external_ref"),
 )  # fmt: skip
 """The present state: what is effective. `scope`: what is down now, as [{kind, id, effect}]; `restored` what was and is
@@ -145,8 +146,8 @@ back. `revision` is the last committed one, pending or not. `public`: the declar
 a revision waits to take effect then; unsent deliveries are held meanwhile. `held_because`: the brake that made it a
 draft. `hold_reason`: frozen by staff. `promised_at` is when the present promise was given; `words` counts the desk's
 words and holding notices in this episode (index into a cadence's list); `strikes` the holding notices in a row;
-`wave_seconds` how long a wave to all it leads takes, estimated. `inventory`: the version of the inventory it was last reckoned on. `look_again_at`: when the cadence has to look here
-next."""
+`wave_seconds` how long a wave to all it leads takes, estimated. `inventory`: the version of the inventory it was last
+reckoned on. `look_again_at`: when the cadence has to look here next."""
 
 revisions = Table(
     "revisions", metadata,

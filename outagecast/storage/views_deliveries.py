@@ -127,9 +127,9 @@ async def deliveries_to(conn: AsyncConnection, address_id: int, *, limit: int = 
 
 
 async def impact_page(
-    conn: AsyncConnection, outage_id: str, *, after: int = 0, limit: int = 500
+    conn: AsyncConnection, outage_id: str, *, after: int = 0, limit: int = 500, lasting: bool = False
 ) -> tuple[list[ImpactView], int | None]:
-    """The intervals in the order they began, and the number to go on from."""
+    """The intervals in the order they began, and the number to go on from. `lasting`: circuits that are down now."""
     query = (
         select(
             impacts,
@@ -144,6 +144,10 @@ async def impact_page(
         .order_by(impacts.c.id)
         .limit(limit + 1)
     )
+    if lasting:
+        query = query.where(
+            impacts.c.to_at.is_(None), impacts.c.level > int(Level.NO_IMPACT), impacts.c.thing_kind == "circuit"
+        )
     found = [
         ImpactView(
             id=row["id"],

@@ -1,10 +1,12 @@
 """The web server: the application from its parts, and its run on a socket."""
 
+import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
@@ -12,12 +14,13 @@ from aiohttp.abc import AbstractAccessLogger
 from outagecast.web.access import guarded
 from outagecast.web.api import openapi
 from outagecast.web.desk.events import close_streams
+from outagecast.web.kept import Kept
 from outagecast.web.pages import Pages
 from outagecast.web.problems import tell_problems
 from outagecast.web.reading import LONGEST_BODY
 from outagecast.web.routes import API, ROUTES
 from outagecast.web.security import before_sending
-from outagecast.web.services import DOORS, PAGES, SERVICES, Doors, Services
+from outagecast.web.services import DOORS, KEPT, PAGES, SERVICES, Doors, Services
 
 KEEPALIVE_SECONDS = 75
 """aiohttp's AppRunner would wait 3630 s for a request that never comes."""
@@ -32,6 +35,7 @@ def make_app(services: Services) -> web.Application:
     provider = services.provider
     app[SERVICES] = services
     app[DOORS] = Doors()
+    app[KEPT] = Kept(services.keep_seconds, monotonic)
     app[PAGES] = Pages(services.templates, zone=provider.zone, clock=services.clock, shared={"provider": provider})
     documented = [(route.method, _plain(route.path), route.doc) for route in API if route.doc is not None]
     app[openapi.DOCUMENT] = openapi.build(documented, title=f"{provider.name}: OutageCast", server=provider.public_url)
@@ -42,6 +46,7 @@ def make_app(services: Services) -> web.Application:
     app.router.add_static("/static", STATIC)
     app.on_response_prepare.append(before_sending)
     app.on_shutdown.append(close_streams)
+    app.cleanup_ctx.append(_listening)
     return app
 
 
@@ -63,6 +68,13 @@ async def serve(app: web.Application, *, host: str, port: int) -> AsyncIterator[
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+async def _listening(app: web.Application) -> AsyncIterator[None]:
+    listener = asyncio.create_task(app[KEPT].listen(app[SERVICES].changes), name="kept")
+    yield
+    listener.cancel()
+    await asyncio.gather(listener, return_exceptions=True)
 
 
 class AccessLog(AbstractAccessLogger):

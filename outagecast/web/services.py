@@ -20,6 +20,7 @@ from outagecast.engine.people import People, Session
 from outagecast.monitors.mapping import Payload
 from outagecast.storage.engine import Database
 from outagecast.web import ports
+from outagecast.web.kept import Kept
 from outagecast.web.pages import Pages
 
 
@@ -66,7 +67,10 @@ class TwilioCallbacks:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """`ready` names what is not ready yet, in words; nothing when all is well. `templates` holds `web/`."""
+    """`ready` names what is not ready yet, in words; nothing when all is well. `templates` holds `web/`.
+
+    `keep_seconds`: how long the public pages' counts hold without a change (web/kept.py).
+    """
 
     provider: Provider
     database: Database
@@ -87,6 +91,7 @@ class Services:
     new_id: Callable[[], str]
     templates: Path
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
+    keep_seconds: float = 3.0
 
 
 @dataclass(slots=True)
@@ -99,6 +104,7 @@ class Doors:
 
 SERVICES = web.AppKey("services", Services)
 PAGES = web.AppKey("pages", Pages)
+KEPT = web.AppKey("kept", Kept)
 DOORS = web.AppKey("doors", Doors)
 ACTOR = web.RequestKey("actor", Actor)
 SESSION = web.RequestKey("session", Session)

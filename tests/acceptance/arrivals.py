@@ -242,6 +242,10 @@ def _listed(word: Word, arrival: Arrival) -> list[str]:
         short = ("not affected after all",) if word.kind == "retraction" else SHORT[line.level]
         if not any(each in row for row in rows for each in short):
             found.append(f"does not say that {line.label} is {short} in:\n{arrival.text}")
+        if line.was and line.level not in (NOTHING, line.was):
+            before = [f"before {each}" for each in SHORT[line.was]]
+            if not any(each in row for row in rows for each in before):
+                found.append(f"does not say that {line.label} was {before} in:\n{arrival.text}")
         if line.label not in arrival.html:
             found.append(f"HTML lacks {line.label}")
     return found

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.arrivals import Arrival, Circumstances, Provider, arrivals, mistakes
+from tests.acceptance.arrivals import LISTED, Arrival, Circumstances, Provider, arrivals, mistakes
 from tests.acceptance.reckoning import DEGRADED, DOWN, EFFECTS, REDUCED, Address, Reckoning, Scope, Word
 from tests.support.daemon import ApiClient, DaemonProcess, running, until
 from tests.support.provider_from_topology import ProviderFiles, provider_from
@@ -151,7 +151,7 @@ class Play:
             Counter(a.address for a in came if a.address.channel == "sms"),
         )
         self.kinds.update(word.kind for word in words)
-        self.kinds.update("lead passed" for word in words if word.repaired)
+        self.kinds.update(turn for word in words for turn in _turns(word))
         found: list[str] = []
         for word, arrival in self._pairs(words, came, names):
             said = Circumstances(
@@ -266,8 +266,10 @@ def test_everybody_is_told_exactly_what_concerns_them(house: DaemonProcess, tmp_
 
 def _every_kind_was_said(play: Play) -> None:
     """The play is worth something: every kind and turn came up many times."""
-    wanted = ("acknowledgement", "eta", "update", "resolution", "retraction", "lead passed")
+    wanted = ("acknowledgement", "eta", "update", "resolution", "retraction", "lead passed", "made worse", "better")
     assert all(play.kinds[kind] >= 20 for kind in wanted), play.kinds
+    rarer = ("a long list", "several customers", "back in part")
+    assert all(play.kinds[turn] >= 2 for turn in rarer), play.kinds
 
 
 def _texts_were_of_their_kind(play: Play) -> None:
@@ -301,6 +303,23 @@ def _who_was_not_written_to_is_on_record(play: Play) -> None:
     assert held
     assert held <= play.reckoning.held_back
     assert {row["reason"] for row in rows} == {"no_address", "shared_address", "covered"}
+
+
+def _turns(word: Word) -> Iterator[str]:
+    """What is special about a word."""
+    still = [line for line in word.lines if line.level]
+    if word.repaired:
+        yield "lead passed"
+    if any(0 < line.was < line.level for line in still):
+        yield "made worse"
+    if any(line.was > line.level for line in still):
+        yield "better"
+    if 0 < len(still) < len(word.lines):
+        yield "back in part"
+    if len(word.lines) > LISTED:
+        yield "a long list"
+    if len({line.thing.customer for line in word.lines}) > 1:
+        yield "several customers"
 
 
 # --- the provider ---

@@ -262,7 +262,7 @@ def desk(cadence: Cadence, wave: timedelta) -> Desk:
     return Desk(cadence=cadence, standing=standing(next_update_by=TEN + cadence.interval(0), wave=wave))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(CADENCES, WAVES, WORDS)
 def test_for_days_every_promise_is_kept_in_time_and_by_one_notice(
     cadence: Cadence, wave: timedelta, words: list[tuple[timedelta, timedelta | None]]
@@ -284,7 +284,7 @@ def test_for_days_every_promise_is_kept_in_time_and_by_one_notice(
     assert slow, "three silent days lead to an escalation"
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(CADENCES, WAVES, st.integers(0, 300))
 def test_staff_are_asked_before_the_daemon_speaks_in_their_stead(cadence: Cadence, wave: timedelta, pause: int) -> None:
     one = desk(cadence, wave)
@@ -295,7 +295,7 @@ def test_staff_are_asked_before_the_daemon_speaks_in_their_stead(cadence: Cadenc
     assert {promise for ask, promise in one.asked if ask is Ask.PROMISE} >= set(held)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(CADENCES, WAVES, st.none() | st.integers(1, 3000), st.integers(0, 300), st.integers(61, 20_000))
 def test_after_a_downtime_there_is_one_catch_up(
     cadence: Cadence, wave: timedelta, eta: int | None, before: int, away: int

@@ -251,6 +251,17 @@ def test_no_message_speaks_of_two_outages() -> None:
     assert {x.id for x in told.lines} == {"T-c", "T-a;c"}
 
 
+def test_a_waiting_acknowledgement_is_taken_back_when_a_worse_outage_takes_over() -> None:
+    one = model()
+    one.declare("O1", {"b": DEGRADED})
+    said = one.declare("O2", {"b": OUTAGE})
+    told = only(said)
+    assert (told.outage_id, told.kind, line(told, B).was) == ("O2", NoticeKind.ACKNOWLEDGEMENT, None)
+    assert silent(said) == [(NoticeKind.ACKNOWLEDGEMENT, NoticeReason.COVERED)]
+    one.leave()
+    assert [row.utterance.outage_id for row in one.addresses[0].read()] == ["O2"]
+
+
 # --- rule 6: restored in parts ---
 
 
@@ -405,15 +416,11 @@ def test_reopening_tells_everybody_afresh() -> None:
 # --- the bare function: histories as the outbox gives them ---
 
 
-NOW = ThingNow(
-    key=B, customer="Lee", label="Line 1", place="", service="", level=OUTAGE, touching=("O1",), since=START
-)
+NOW = ThingNow(key=B, customer="Lee", label="Line 1", place="", service="", level=OUTAGE, touching=("O1",), since=START)
 LEAD = Lead(outage_id="O1", key=B, role=Role.LEADS, level=OUTAGE, since=START)
 
 
-def says(
-    verb: Verb, history: AddressHistory, thing: ThingNow = NOW, *leads: Lead, to_all: bool = True
-) -> AddressPlan:
+def says(verb: Verb, history: AddressHistory, thing: ThingNow = NOW, *leads: Lead, to_all: bool = True) -> AddressPlan:
     speaking = Speaking(
         outage_id="O1",
         verb=verb,

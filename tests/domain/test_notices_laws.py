@@ -137,13 +137,13 @@ def _one_leader_while_down_none_after(model: ToldModel, told: Told) -> None:
         assert all(lead.level is level and lead.outage_id in model.touching(key) for lead in leaders)
 
 
-@settings(max_examples=400)
+@settings(max_examples=120, deadline=None)
 @given(plays())
 def test_each_step_keeps_the_laws(model: ToldModel) -> None:
     assert model.outages
 
 
-@settings(max_examples=400)
+@settings(max_examples=120, deadline=None)
 @given(plays(), st.booleans(), st.randoms())
 def test_at_rest_everybody_who_was_told_the_beginning_was_told_the_end(model: ToldModel, late: bool, order) -> None:  # type: ignore[no-untyped-def]
     still = [o.name for o in model.outages.values() if o.open]
@@ -158,7 +158,7 @@ def test_at_rest_everybody_who_was_told_the_beginning_was_told_the_end(model: To
         assert down == {}, address.name
 
 
-@settings(max_examples=400)
+@settings(max_examples=120, deadline=None)
 @given(plays(all_leave=True))
 def test_an_end_is_said_once(model: ToldModel) -> None:
     for name in [o.name for o in model.outages.values() if o.open]:
@@ -177,7 +177,7 @@ def test_an_end_is_said_once(model: ToldModel) -> None:
         assert not down
 
 
-@settings(max_examples=300)
+@settings(max_examples=120, deadline=None)
 @given(plays())
 def test_planning_the_same_state_again_says_nothing_new(model: ToldModel) -> None:
     """What has left is not said again; what waits is at most replaced by the very same words."""
@@ -222,7 +222,7 @@ def _story(first: Parts, second: Parts, *, swap: bool, first_ends: bool, late: b
     return ends
 
 
-@settings(max_examples=300)
+@settings(max_examples=120, deadline=None)
 @given(PARTS, PARTS, st.booleans())
 def test_two_cuts_in_either_order_mended_in_either_order_tell_the_same_end(
     first: dict[str, Level], second: dict[str, Level], late: bool

@@ -135,7 +135,7 @@ FAULTS: list[tuple[str, tuple[str, ...]]] = [
     ("episodes", (f"UPDATE deliveries SET episode = 1 WHERE id = {row(O1, 6, 'one@example.org')}",)),
     ("episode_count", (f"UPDATE outages SET episode = 2 WHERE id = '{O3}'",)),
     ("second_person", ("UPDATE timeline SET actor = 'ann' WHERE what = 'released'",)),
-    ("second_person", ("UPDATE revisions SET state = 'effective' WHERE state = 'held'",)),
+    ("second_person", ("UPDATE revisions SET state = 'effective' WHERE held_because = 'approve_above'",)),
     ("on_the_timeline", (f"DELETE FROM timeline WHERE outage_id = '{O3}' AND revision = 3",)),
     ("on_the_timeline", ("UPDATE revisions SET change = '{}' WHERE verb = 'pass_lead'",)),
     ("numbers", (f"UPDATE outages SET revision = revision + 1 WHERE id = '{O3}'",)),

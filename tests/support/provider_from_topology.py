@@ -20,7 +20,10 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "elements": ("id", "kind", "name", "a", "z", "gateway", "depends_on"),
     "services": ("id", "name", "public", "depends_on"),
     "customers": ("id", "name", "status", "parent_id", "told_via", "timezone", "tier"),
-    "contacts": ("id", "customer_id", "name", "email", "phone", "timezone", "channels", "notify", "status"),
+    "contacts": (
+        *("id", "customer_id", "name", "email", "phone", "timezone", "channels", "notify"),
+        *("quiet_hours", "wake_for", "status"),
+    ),
     "circuits": ("id", "customer_id", "service_id", "label", "site", "place", "depends_on", "status"),
     "subscriptions": ("customer_id", "service_id"),
 }

@@ -381,6 +381,7 @@ async def web_house(folder: Path, *, public_url: str = "http://status.example.ne
         new_id=lambda: next(secrets)[:11],
         templates=templates_folder(),
         trusted_proxies=(IPv4Network("127.0.0.0/8"),),
+        keep_seconds=0,
     )
     async with TestClient(TestServer(make_app(services))) as client:
         yield WebHouse(

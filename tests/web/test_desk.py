@@ -9,6 +9,7 @@ from outagecast.domain.levels import Effect
 from outagecast.domain.outage import KEEP, OutageStatus, RetractReason, Role, ScopeEntry, Severity
 from tests.support.web_house import (
     NOW,
+    MapChanged,
     Seen,
     WebHouse,
     add_delivery,
@@ -226,6 +227,29 @@ async def test_an_update_from_the_page(house: WebHouse) -> None:
     assert house.verbs.done[-1][1].eta is KEEP
     await post(house, f"{here}/update", 303, revision="4", withdraw="yes", status="investigating")
     assert house.verbs.done[-1][1].eta is None
+
+
+async def test_the_changed_map_is_applied_by_naming_the_scope_again(house: WebHouse) -> None:
+    await add_network(house.database)
+    await house.sign_in()
+    scope = [{"kind": "element", "id": "POP-LEX", "effect": "outage"}]
+    await add_outage(house.database, "OUT-2026-0001", scope=scope, revision=3)
+    here = "/desk/outages/OUT-2026-0001"
+    assert "The map changed" not in await page(house, here)
+    house.verbs.map_answer = MapChanged(more=12, fewer=3)
+    text = await page(house, here)
+    assert "The map changed: 12 more, 3 fewer." in text
+    assert "Apply to 15 lines" in text
+    await post(house, f"{here}/remap", 303, revision="3")
+    verb, change, how = house.verbs.done[-1]
+    assert (verb, how["if_match"], how["undo_for"]) == ("update", 3, None)
+    assert change.scope == (ScopeEntry(kind="element", id="POP-LEX", effect=Effect.OUTAGE),)
+    assert (change.message, change.tell) == ("", True)
+    await house.client.post("/desk/sign-out", data={"csrf": await house.csrf()})
+    await house.sign_in(Role.VIEWER, "vic")
+    seen = await page(house, here)
+    assert "The map changed" in seen
+    assert "Apply to" not in seen
 
 
 async def test_a_colleague_who_was_quicker_is_not_talked_over(house: WebHouse) -> None:

@@ -14,7 +14,7 @@ from outagecast.app import Core, Daemon, open_core
 from outagecast.config import load_config
 from outagecast.domain.outage import Role
 from outagecast.engine.sent_words import SentWords
-from outagecast.storage import tables
+from outagecast.storage import inventory, tables
 from outagecast.web.server import make_app
 from tests.support.web_house import PASSWORD, SETUP, add_network
 
@@ -104,6 +104,31 @@ async def test_on_the_desk(core: Core, client: "TestClient[Any, Any]") -> None:
     assert "on the way" in released
     resolved = await client.post(f"{here}/resolve", data={"csrf": csrf, "revision": _hidden(released, "revision")})
     assert "(resolve)" in await resolved.text()
+
+
+async def test_the_map_changed_is_shown_and_applied_by_hand(core: Core, client: "TestClient[Any, Any]") -> None:
+    token = {"Authorization": f"Bearer {await core.people.add_token('ci', Role.OPERATOR, actor=SETUP)}"}
+    said = await (await client.post("/api/v1/outages", json=BODY, headers=token)).json()
+    path = f"/api/v1/outages/{said['id']}"
+    assert (await (await client.get(path, headers=token)).json())["map_changed"] is None
+    async with core.db.write() as conn:
+        await conn.execute(update(tables.circuits).where(tables.circuits.c.id == "CIR-4").values(need_id=1))
+        await conn.execute(update(tables.circuits).where(tables.circuits.c.id == "CIR-2").values(need_id=None))
+        await inventory.bump_version(conn)
+    assert (await (await client.get(path, headers=token)).json())["map_changed"] == {"more": 1, "fewer": 1}
+    before = (await (await client.get(f"{path}/deliveries", headers=token)).json())["deliveries"]
+    assert {item["kind"] for item in before} == {"acknowledgement"}, "a change of the inventory never sends"
+    await core.people.add_staff("ann", PASSWORD, Role.OPERATOR, actor=SETUP)
+    board = await (await client.post("/desk/sign-in", data={"name": "ann", "password": PASSWORD})).text()
+    here = f"/desk/outages/{said['id']}"
+    shown = await (await client.get(here)).text()
+    assert "The map changed: 1 more, 1 fewer." in shown
+    form = {"csrf": _hidden(board, "csrf"), "revision": _hidden(shown, "revision")}
+    applied = await (await client.post(f"{here}/remap", data=form)).text()
+    assert "The map changed" not in applied
+    assert "Nothing of the last step has left yet." in applied, "it can be undone like any other step"
+    row = await (await client.get(path, headers=token)).json()
+    assert row["pending"]["verb"] == "update"
 
 
 async def test_a_monitor_opens_a_draft_once(core: Core, client: "TestClient[Any, Any]") -> None:

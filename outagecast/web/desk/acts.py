@@ -11,6 +11,7 @@ from outagecast.storage.views import OutageView
 from outagecast.web.desk.declare import Reader
 from outagecast.web.desk.frame import back_to
 from outagecast.web.desk.outage import show
+from outagecast.web.desk.scope_text import write_entry
 from outagecast.web.problems import Handler, status_of
 from outagecast.web.services import ACTOR, FORM, SERVICES
 
@@ -52,7 +53,7 @@ async def update(request: web.Request, view: OutageView, reader: Reader) -> None
         eta=eta if eta is not None or form.get("withdraw") else KEEP,
         cause=form.get("cause", "").strip() or None,
         scope_add=added.entries,
-        scope_remove=tuple(entry for entry in view.scope if f"{entry.kind}:{entry.id}" in ticked),
+        scope_remove=tuple(entry for entry in view.scope if write_entry(entry) in ticked),
         next_update_in=reader.seconds("next_update_in"),
         tell=not form.get("silent"),
     )
@@ -72,8 +73,9 @@ async def remap(request: web.Request, view: OutageView, reader: Reader) -> None:
 async def restore(request: web.Request, view: OutageView, reader: Reader) -> None:
     form = request[FORM]
     ticked = set(form.getall("restored", []))
-    typed = await reader.scope(request.app[SERVICES].database, view.effect, "restore_also")
-    chosen = tuple(entry for entry in view.scope if f"{entry.kind}:{entry.id}" in ticked)
+    chosen = tuple(entry for entry in view.scope if write_entry(entry) in ticked)
+    lines = sorted(ticked - {write_entry(entry) for entry in chosen})
+    typed = await reader.scope(request.app[SERVICES].database, view.effect, "restore_also", lines)
     if not chosen and not typed.entries:
         reader.errors.append(FieldError(field="restored", message="tick what is back, or write its id"))
     at = reader.past("restored_at")

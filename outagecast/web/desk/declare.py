@@ -1,7 +1,7 @@
 """Declaring: say what is down, look at who will hear what, send. One form, three buttons; nothing else to learn."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -198,9 +198,13 @@ class Reader:
         length = self._try(field, lambda text: _duration(text) if text else None)
         return length.total_seconds() if length is not None else None
 
-    async def scope(self, database: Any, effect: Effect, field: str = "scope") -> Named:
+    async def scope(
+        self, database: Any, effect: Effect, field: str = "scope", ticked: Iterable[str] = ()
+    ) -> Named:
+        """What was typed in a field, and what was ticked beside it."""
         try:
-            return await read_scope(database, self._values.get(field, ""), effect=effect, field=field)
+            text = add_picks(self._values.get(field, ""), ticked)
+            return await read_scope(database, text, effect=effect, field=field)
         except Invalid as error:
             self.errors += error.errors
             return Named(entries=(), things=())

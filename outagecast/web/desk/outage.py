@@ -7,18 +7,22 @@ from aiohttp import web
 
 from outagecast.domain.delivery import DeliveryState
 from outagecast.domain.errors import FieldError, Invalid, NotFound
-from outagecast.domain.outage import Declaration, OutageStatus
+from outagecast.domain.outage import Declaration, OutageStatus, Role
+from outagecast.engine.people import Session
 from outagecast.storage import views, views_deliveries, views_scope
-from outagecast.storage.views import OutageView
+from outagecast.storage.views import OutageView, RevisionView
 from outagecast.web.desk.board import progress
 from outagecast.web.desk.declare import CHOICES, by_field
 from outagecast.web.desk.frame import render
 from outagecast.web.desk.scope_text import names_of, write_entry
+from outagecast.web.ports import MapChange
 from outagecast.web.reading import query_int
-from outagecast.web.services import ACTOR, SERVICES
+from outagecast.web.services import ACTOR, KEPT, SERVICES, SESSION
 
 SHOWN = 50
 _LINES = 100
+_DOWN = 100
+"""Single lines to tick as back; whoever is at the desk with more than these names an element, or types ids."""
 
 
 async def page(request: web.Request) -> web.Response:
@@ -42,17 +46,20 @@ async def show(
             conn, outage_id, state=filters["state"], channel=filters["channel"], after=after, limit=SHOWN
         )
         lines = await views.timeline_page(conn, outage_id, limit=_LINES, newest_first=True)
+        down, more_down = await views_deliveries.impact_page(conn, outage_id, limit=_DOWN, lasting=True)
         said = await views.revision_list(conn, outage_id)
         paused = await views.pause(conn)
     words = await services.words([item.id for item in told if item.speaks])
-    waits = view.pending or view.held
-    remapped = await services.operations.map_change(outage_id) if view.is_open and not waits else None
+    remapped = await _map_change(request, view)
     estimate = None if view.public else await _estimate(request, view)
     return render(
         request,
         "desk/outage.html",
         estimate=estimate,
         map_changed=remapped,
+        refusal=_refusal(request[SESSION], view, said),
+        down=down,
+        more_down=more_down is not None,
         status=status,
         outage=view,
         scope=[(entry, write_entry(entry), name) for entry, name in names_of(things, view.scope)],
@@ -71,6 +78,29 @@ async def show(
         is_draft=view.status is OutageStatus.DRAFT,
         is_retracted=view.status is OutageStatus.RETRACTED,
     )
+
+
+def _refusal(session: Session, view: OutageView, said: list[RevisionView]) -> str:
+    """Why this person's "Release" would be refused, as the engine sees it: `role`, `second` person, "" if it would not.
+
+    The engine has the last word (engine/brakes.py); this only spares people a button that cannot work.
+    """
+    because = view.held.held_because if view.held else view.held_because
+    if because != "approve_above":
+        return ""
+    if session.role not in (Role.APPROVER, Role.ADMIN):
+        return "role"
+    number = view.held.revision if view.held else 1
+    own = any(item.number == number and item.actor == session.name and not view.monitor for item in said)
+    return "second" if own else ""
+
+
+async def _map_change(request: web.Request, view: OutageView) -> MapChange | None:
+    """Kept for moments: a reckoning is no small thing, and every desk that is open looks at every change."""
+    if not view.is_open or view.pending or view.held:
+        return None
+    verbs = request.app[SERVICES].operations
+    return await request.app[KEPT].get(("map", view.id, view.revision), lambda: verbs.map_change(view.id))
 
 
 async def _estimate(request: web.Request, view: OutageView) -> int | None:

@@ -8,9 +8,9 @@ from aiohttp import web
 from outagecast.domain.errors import NotFound
 from outagecast.domain.levels import Level
 from outagecast.storage import views_public
-from outagecast.storage.views_public import PublicOutage, PublicService, Share
+from outagecast.storage.views_public import PublicOutage, PublicService, PublicWord, Share
 from outagecast.web.security import PUBLIC_CACHE
-from outagecast.web.services import PAGES, SERVICES
+from outagecast.web.services import KEPT, PAGES, SERVICES
 
 HISTORY = timedelta(days=90)
 _WHOLE = 0.9
@@ -19,26 +19,21 @@ _MOST_AREAS = 3
 
 
 async def status(request: web.Request) -> web.Response:
-    async with request.app[SERVICES].database.read() as conn:
-        found = await views_public.open_outages(conn)
-        listed = await views_public.service_list(conn)
+    found, listed = await request.app[KEPT].get("status", lambda: _open_now(request))
     states = [(service, _worst(service, found)) for service in listed]
     return _page(request, "status.html", outages=found, services=states, sentence=sentence, where=where)
 
 
 async def outage(request: web.Request) -> web.Response:
-    async with request.app[SERVICES].database.read() as conn:
-        found = await views_public.outage(conn, request.match_info["id"])
-        if found is None:
-            raise NotFound("there is no such outage, or it touches nothing that is public")
-        said = await views_public.words(conn, found.id)
+    outage_id = request.match_info["id"]
+    found, said = await request.app[KEPT].get(("outage", outage_id), lambda: _one(request, outage_id))
+    if found is None:
+        raise NotFound("there is no such outage, or it touches nothing that is public")
     return _page(request, "outage.html", outage=found, words=said, sentence=sentence, where=where)
 
 
 async def history(request: web.Request) -> web.Response:
-    services = request.app[SERVICES]
-    async with services.database.read() as conn:
-        found = await views_public.ended_outages(conn, since=services.clock() - HISTORY)
+    found = await request.app[KEPT].get("history", lambda: _ended(request))
     return _page(request, "history.html", outages=found, days=HISTORY.days)
 
 
@@ -49,6 +44,23 @@ def sentence(outage: PublicOutage) -> str:
     return "; ".join(
         _state([share.name for share in worst if where(share) == place], outage.level, place) for place in places
     )
+
+
+async def _open_now(request: web.Request) -> tuple[list[PublicOutage], list[PublicService]]:
+    async with request.app[SERVICES].database.read() as conn:
+        return await views_public.open_outages(conn), await views_public.service_list(conn)
+
+
+async def _one(request: web.Request, outage_id: str) -> tuple[PublicOutage | None, list[PublicWord]]:
+    async with request.app[SERVICES].database.read() as conn:
+        found = await views_public.outage(conn, outage_id)
+        return found, await views_public.words(conn, outage_id) if found is not None else []
+
+
+async def _ended(request: web.Request) -> list[PublicOutage]:
+    services = request.app[SERVICES]
+    async with services.database.read() as conn:
+        return await views_public.ended_outages(conn, since=services.clock() - HISTORY)
 
 
 def _state(names: list[str], level: Level, place: str) -> str:

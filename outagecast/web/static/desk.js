@@ -100,7 +100,7 @@
     function drop(id) { write(lines().filter((line) => line !== id)); }
     function write(have) {
       scope.value = have.join("\n");
-      scope.rows = Math.max(3, have.length + 1);
+      scope.rows = Math.max(2, have.length + 1);
       stale();
     }
   }
