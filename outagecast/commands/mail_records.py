@@ -1,5 +1,6 @@
 """SPF, DKIM and DMARC of the sender's domain: whether the mailbox providers will believe our mails."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ Servers = Sequence[tuple[str, int]]
 
 async def mail_records(domain: str, selector: str, servers: Servers) -> list[Finding]:
     """Three findings. DKIM needs its `selector`; without one only a domain without any key can be told."""
-    return [await _spf(domain, servers), await _dkim(domain, selector, servers), await _dmarc(domain, servers)]
+    return await asyncio.gather(_spf(domain, servers), _dkim(domain, selector, servers), _dmarc(domain, servers))
 
 
 async def _spf(domain: str, servers: Servers) -> Finding:

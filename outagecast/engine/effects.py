@@ -258,7 +258,9 @@ async def look_again(conn: Connection, house: House, outage_id: str, now: dateti
     row = await outages.get(conn, outage_id)
     assert row is not None
     answer = look(house.cadence(row.severity), standing_of(row), now)
-    await outages.change(conn, outage_id, look_again_at=answer.look_again_at or now)
+    # What is to be asked right now is asked by whoever looks next: the ticker, at once.
+    at = now if answer.ask else answer.look_again_at or now
+    await outages.change(conn, outage_id, look_again_at=at)
     return answer
 
 

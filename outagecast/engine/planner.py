@@ -286,7 +286,7 @@ class Planner:
             kind=utterance.kind,
             why=utterance.reason,
             silent=utterance.silent,
-            worst=max((line.level for line in utterance.lines), default=Level.NO_IMPACT),
+            worst=max((_weight(line, end) for line in utterance.lines), default=Level.NO_IMPACT),
             hearer=speaker,
             address=address,
             sms_kinds=self._house.cadences[severity].sms_kinds,
@@ -514,6 +514,11 @@ def _address_state(row: Any) -> AddressState:
         suppressed=SuppressReason(row.suppressed) if row.suppressed else None,
         held_shared=bool(row.shared) and not row.confirmed_by,
     )
+
+
+def _weight(line: Line, end: bool) -> Level:
+    """The level a line wakes somebody for: whoever was woken for the outage hears its end as well."""
+    return max(line.level, line.was or Level.NO_IMPACT) if end else line.level
 
 
 def _site_zone(lines: tuple[Line, ...], findings: Findings) -> str:

@@ -1,5 +1,6 @@
 """Keeping promises: the ticker's look at every open outage whose cadence is due (rules 18 to 21)."""
 
+import contextlib
 from datetime import datetime
 
 from outagecast.domain.cadence import Ask, Look, Say, look, next_promise
@@ -77,6 +78,8 @@ class Promises:
             standing = standing_of(row)
             cadence = self._house.cadence(row.severity)
             say = look(cadence, standing, now).say
+            if say is Say.NOTHING:
+                raise _DeskWasQuicker
             promise = next_promise(cadence, say, words=row.words, now=now, standing=standing)
             last = await outages.last_revision_of(conn, outage_id, [Verb.DECLARE.value, Verb.UPDATE.value])
             voice = Voice(say=say, promise=promise, carried=(last.message if last else "") or "")
@@ -96,4 +99,9 @@ class Promises:
             )
             return said
 
-        await self._operations.speak(outage_id, intent, take)
+        with contextlib.suppress(_DeskWasQuicker):
+            await self._operations.speak(outage_id, intent, take)
+
+
+class _DeskWasQuicker(Exception):
+    """Between the look and the word somebody else has spoken: nothing is due any more, and nothing is committed."""

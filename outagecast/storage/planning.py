@@ -1,7 +1,7 @@
 """What planning reads and writes: who hears of a thing, what they were told, and the rows that say it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -331,7 +331,8 @@ async def words_for(conn: AsyncConnection, keys: Iterable[ThingKey]) -> dict[Thi
         query = (
             select(
                 circuits.c.id, circuits.c.customer_id, circuits.c.label, circuits.c.place,
-                customers.c.name.label("customer"), sites.c.name.label("site"), sites.c.timezone, services.c.name.label("service"),
+                customers.c.name.label("customer"), sites.c.name.label("site"), sites.c.timezone,
+                services.c.name.label("service"),
             )
             .join(customers, customers.c.id == circuits.c.customer_id)
             .outerjoin(sites, sites.c.id == circuits.c.site_id)
@@ -419,8 +420,11 @@ def _history(past: Sequence[Record]) -> AddressHistory:
     waiting = [row for row in past if row.state in WAITING_WORDS and row.revision > since]
     unsaid: dict[tuple[str, str, str], Line] = {}
     for row in waiting:
-        for line in thaw_own(row.waiting_facts).lines if row.waiting_facts else ():
-            unsaid[line.kind, line.id, line.customer_id] = line
+        own = thaw_own(row.waiting_facts) if row.waiting_facts else None
+        for line in own.lines if own is not None else ():
+            # Of a combined message nothing was ever told before: a later one has to be combined again.
+            known = replace(line, was=None) if own is not None and own.combined else line
+            unsaid[line.kind, line.id, line.customer_id] = known
     return AddressHistory(
         acked=bool(gone) or any(row.reason == SuppressReason.COVERED.value for row in past),
         left=bool(gone),

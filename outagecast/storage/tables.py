@@ -207,7 +207,10 @@ deliveries = Table(
     Column("transmitting_at", UtcTime), Column("ended_at", UtcTime), Column("provider_id", Text),
     Column("code", Text), Column("detail", Text),
     Column("eta", UtcTime), Column("promise", UtcTime), Column("facts", Json),
-    Index("uq_deliveries_key", "outage_id", "episode", "channel", "address_id", "kind", "revision", "audience", unique=True),
+    Index(
+        "uq_deliveries_key",
+        "outage_id", "episode", "channel", "address_id", "kind", "revision", "audience", unique=True,
+    ),
     Index("ix_deliveries_due", "channel", "due_at", "rank", sqlite_where=_PLANNED, postgresql_where=_PLANNED),
     Index("ix_deliveries_busy", "state", sqlite_where=_ON_THE_WAY, postgresql_where=_ON_THE_WAY),
     Index("ix_deliveries_address", "address_id", "outage_id"), Index("ix_deliveries_outage", "outage_id", "revision"),

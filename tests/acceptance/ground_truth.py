@@ -1,4 +1,4 @@
-"""What arrived against what the daemon believes: the sandbox's append-only log beside the database, delivery by delivery.
+"""What arrived against what the daemon believes: the sandbox's append-only log beside the database, row by row.
 
 A mail's key is its Message-ID, a text's the attempt that its callback names (and, for "twice", address and body).
 """
@@ -8,6 +8,7 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from outagecast.engine.links import Links
 
 ARRIVED = ("accepted", "delivered", "undelivered")
 MOVING = ("planned", "leased", "transmitting")
-SAID_NEWER = ("superseded",)
 END_KINDS = ("resolution", "retraction")
 
 
@@ -40,13 +40,23 @@ class Verdict:
         self.problems += other.problems
 
 
-def check(database: Path, records: Iterable[Mapping[str, Any]], *, domain: str, hearing: Sequence[str]) -> Verdict:
-    """Judge a daemon that has come to rest. `hearing`: the addresses that every outage must reach, end included."""
+def check(
+    database: Path,
+    records: Iterable[Mapping[str, Any]],
+    *,
+    domain: str,
+    hearing: Sequence[str],
+    allowed: frozenset[str] = frozenset(),
+) -> Verdict:
+    """Judge a daemon that has come to rest. `hearing`: the addresses that every outage must reach, end included.
+
+    `allowed`: states in which a message may have ended unsent, though never an address's newest one.
+    """
     house = _House(database, domain)
     verdict = Verdict(deliveries=len(house.deliveries), ambiguous=sum(a["ambiguous"] for a in house.attempts))
     arrivals = _assign(house, records, verdict)
     _once(house, arrivals, verdict)
-    _nothing_lost(house, arrivals, hearing, verdict)
+    _nothing_lost(house, arrivals, hearing, allowed, verdict)
     _in_order(house, arrivals, verdict)
     return verdict
 
@@ -146,7 +156,7 @@ def _assign(house: _House, records: Iterable[Mapping[str, Any]], verdict: Verdic
 
 
 def _once(house: _House, arrivals: Arrivals, verdict: Verdict) -> None:
-    """I2: a second message only where an attempt is marked ambiguous, in the attempts and the timeline; never a third."""
+    """I2: a second message only where an attempt is marked ambiguous, in attempts and timeline; never a third."""
     for delivery_id, records in arrivals.items():
         extra = len(records) - 1
         if not extra:
@@ -166,7 +176,9 @@ def _once(house: _House, arrivals: Arrivals, verdict: Verdict) -> None:
             verdict.problems.append(f"ambiguous without a line: {_name(house.deliveries[delivery_id])}")
 
 
-def _nothing_lost(house: _House, arrivals: Arrivals, hearing: Sequence[str], verdict: Verdict) -> None:
+def _nothing_lost(
+    house: _House, arrivals: Arrivals, hearing: Sequence[str], allowed: frozenset[str], verdict: Verdict
+) -> None:
     """Everybody has his newest message, or nobody can know after the one retry."""
     newest: dict[tuple[str, str], dict[str, Any]] = {}
     for d in sorted(house.deliveries.values(), key=lambda d: (d["episode"], d["revision"], d["id"])):
@@ -175,10 +187,10 @@ def _nothing_lost(house: _House, arrivals: Arrivals, hearing: Sequence[str], ver
         elif d["state"] in ARRIVED and d["id"] not in arrivals:
             verdict.lost += 1
             verdict.problems.append(f"lost, believed {d['state']}: {_name(d)}")
-        elif d["state"] in ("failed", "expired", "capped", "cancelled"):
+        elif d["state"] in {"failed", "expired", "capped", "cancelled"} - allowed:
             verdict.problems.append(f"{d['state']} ({d['reason']}): {_name(d)}")
         newest[d["outage_id"], d["to"]] = d
-    for outage_id in house.outages:
+    for outage_id in (o["id"] for o in house.outages.values() if o["public"]):
         for address in hearing:
             last = newest.get((outage_id, address))
             if last is None:
@@ -200,7 +212,7 @@ def _in_order(house: _House, arrivals: Arrivals, verdict: Verdict) -> None:
             seen[d["outage_id"], d["address_id"]].append((record["n"], d["revision"], _name(d)))
     for order in seen.values():
         order.sort()
-        for (_, before, _), (_, after, name) in zip(order, order[1:], strict=False):
+        for (_, before, _), (_, after, name) in pairwise(order):
             if after < before:
                 verdict.problems.append(f"an older word came after a newer one: {name}")
 

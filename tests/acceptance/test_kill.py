@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of a wave of 500 contacts on two channels: nothing lost, nothing twice without a word about it.
+"""SIGKILL at random moments of a wave of 500 contacts on two channels: nothing lost, nothing twice in silence.
 
 `OUTAGECAST_KILL_RUNS` and `OUTAGECAST_KILL_SEED` make it longer or another one.
 """
@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from queue import Queue
 from random import Random
 from threading import Timer
@@ -29,7 +28,7 @@ DECLARATION = {"title": "POP-1 down", "scope": {"elements": ["POP-1"]}, "message
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What happens in one run: how long the daemon is left alone, life by life; seconds from the declaration or start."""
+    """One run: how long the daemon is left alone, life by life; seconds from the declaration or start."""
 
     seed: int
     slow: int
@@ -88,8 +87,8 @@ def test_a_daemon_killed_at_random_moments_loses_nothing_and_repeats_nothing_in_
         total.add(verdict)
     kills = sum(kills for _, kills in results)
     print(
-        f"\nkill: {RUNS} runs from seed {SEED}, {kills} kills, a wave of {duration:.1f} s, {total.messages} messages of "
-        f"{total.deliveries} deliveries, {total.lost} lost, {total.duplicates} twice, {total.ambiguous} ambiguous "
+        f"\nkill: {RUNS} runs from seed {SEED}, {kills} kills, a wave of {duration:.1f} s, "
+        f"{total.messages} messages of {total.deliveries} deliveries, {total.lost} lost, {total.duplicates} twice, {total.ambiguous} ambiguous "
         f"attempts, {total.unresolved} unknown in the end, {len(total.problems)} problems; {monotonic() - began:.0f} s"
     )
     assert total.problems == []

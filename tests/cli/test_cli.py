@@ -89,7 +89,7 @@ def test_check_config_lists_every_mistake(oc: Run, folder: Path) -> None:
     assert done.code == 1
     assert done.out == ""
     wanted = (golden / "mistakes.txt").read_text().splitlines()
-    assert [line.partition("mistakes.toml:")[2] for line in done.mistakes] == [
+    assert [line.partition(".toml:")[2].replace(str(golden), "/nowhere") for line in done.mistakes] == [
         line.partition(".toml:")[2] for line in wanted
     ]
     as_json = oc("check-config", str(golden / "mistakes.toml"), "--json")

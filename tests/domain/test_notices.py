@@ -461,3 +461,8 @@ def test_what_was_acknowledged_before_stays_so_although_an_earlier_try_failed() 
 def test_the_same_state_again_says_nothing() -> None:
     answer = says(Verb.UPDATE, AddressHistory(acked=True, left=True), to_all=False)
     assert answer == AddressPlan(utterances=(), leads=())
+
+
+def test_an_address_that_was_only_covered_was_sent_no_eta_that_could_change() -> None:
+    (told,) = says(Verb.UPDATE, AddressHistory(acked=True, eta=SIX)).utterances
+    assert (told.kind, told.eta_state, told.was_eta) == (NoticeKind.UPDATE, EtaState.NONE, None)

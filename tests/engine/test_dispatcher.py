@@ -13,7 +13,9 @@ import pytest
 from outagecast.channels.base import RouteDown
 from outagecast.domain.delivery import Accepted, Ambiguous, Deferred, FailureScope, Outcome, Rejected
 from outagecast.domain.outage import Change, Ending
+from outagecast.engine.dispatcher import Ready
 from outagecast.engine.settings import DeliverySettings, SafetySettings
+from outagecast.storage import deliveries
 from tests.support.tiny_provider import ANN, EMAIL, SMS, ScriptedChannel, TinyProvider, mail_of, phone_of, tiny_provider
 
 QUICK = DeliverySettings(probe_after="100ms", retry_after=["1m"])  # type: ignore[arg-type]
@@ -65,24 +67,35 @@ async def test_a_route_that_is_down_gives_everything_back_and_is_probed_one_by_o
     assert len(channel.sent) == 6
 
 
-async def test_the_route_is_probed_even_where_a_lane_stood_ready_when_it_went_down(tiny: TinyProvider) -> None:
-    """Rows one at a time, idle lanes waiting: whatever lane gets the row, none may count as busy without a message."""
-    channel = ScriptedChannel(connections=3)
-    outages = []
-    async with tiny.sending(EMAIL, channel) as dispatcher:
-        for _ in range(3):
-            outages.append(await tiny.declare())
-            dispatcher.wake()
-        await tiny.until(lambda: len(channel.sent) == 6)
-        channel.script = Answers(Deferred(scope=FailureScope.ROUTE, code="421", reason="closing"))
-        for outage in outages[:1]:
-            await tiny.operations.update(outage, Change(message="A crew is on its way."), actor=ANN)
-        dispatcher.wake()
-        await tiny.until(lambda: dispatcher.route.since is not None)
-        await tiny.ledger.settled()
-        tiny.clock.pass_(60)
-        await tiny.until(lambda: len(channel.sent) == 13)
-        assert dispatcher.route.since is None
+async def test_no_lane_counts_as_busy_without_a_message(tiny: TinyProvider) -> None:
+    """A lane becomes free in the moment a new row goes to another one: it must not wait for work where a route that is
+    down would wait for it before it is probed."""
+    channel = ScriptedChannel(connections=2)
+    channel.gate.clear()
+    await tiny.declare()
+    now = tiny.clock()
+    async with tiny.db.write() as conn:
+        until = now + timedelta(minutes=2)
+        rows = await deliveries.claim(conn, channel=EMAIL, owner="here", now=now, until=until, count=2)
+    ready = [
+        Ready(row=row, message=tiny.words.message(row, {}, key), key=key) for row in rows if (key := tiny.new_key())
+    ]
+    dispatcher = tiny.dispatcher(EMAIL, channel)
+    tiny.ledger.start()
+    lanes = [asyncio.create_task(dispatcher._lane_worker()) for _ in range(2)]
+    dispatcher._queue.append(ready[0])
+    dispatcher._work.release()
+    await channel.begun.wait()
+    channel.gate.set()
+    dispatcher._queue.append(ready[1])
+    dispatcher._work.release()
+    await tiny.until(lambda: len(channel.sent) == 2)
+    await tiny.ledger.settled()
+    assert dispatcher._busy == 0
+    for lane in lanes:
+        lane.cancel()
+    await asyncio.gather(*lanes, return_exceptions=True)
+    await tiny.ledger.stop()
 
 
 async def test_a_storm_of_429_waits_as_long_as_the_provider_says(tiny: TinyProvider) -> None:
@@ -251,6 +264,7 @@ async def test_later_is_tried_again_later_and_a_greylisted_row_does_not_keep_the
     await tiny.declare()
     async with tiny.sending(EMAIL, channel) as dispatcher:
         await tiny.until(lambda: len(channel.sent) == 6)
+        await tiny.ledger.settled()
         assert dispatcher.route.since is None
         assert sorted(await tiny.states(EMAIL)) == ["accepted"] * 4 + ["planned"] * 2
         tiny.clock.pass_(61 * 1.25)

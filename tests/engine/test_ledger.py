@@ -39,7 +39,14 @@ def mark_of(tiny: TinyProvider, row: Any) -> Mark:
 
 def outcome(tiny: TinyProvider, mark: Mark, state: S = S.ACCEPTED) -> Finish:
     return Finish(
-        id=mark.id, fence=mark.fence, key=mark.key, state=state, at=tiny.clock(), outcome=state.value, code="250", detail=""
+        id=mark.id,
+        fence=mark.fence,
+        key=mark.key,
+        state=state,
+        at=tiny.clock(),
+        outcome=state.value,
+        code="250",
+        detail="",
     )
 
 
@@ -97,7 +104,8 @@ async def test_what_nobody_can_know_and_what_failed_stand_in_the_timeline(tiny: 
         ("ambiguous", outage, rows[0].id),
         ("failed", outage, rows[1].id),
     ]
-    assert [(a.outcome, a.ambiguous) for a in await tiny.attempts()][0] == ("ambiguous", True)
+    first = (await tiny.attempts())[0]
+    assert (first.outcome, first.ambiguous) == ("ambiguous", True)
     assert [row.ambiguous for row in await tiny.rows(EMAIL)] == [1, 0, 0, 0]
 
 

@@ -1,4 +1,4 @@
-"""Receipts: states only rise, whatever comes early, late, twice, or about something nobody knows; and people who opt out."""
+"""Receipts: states only rise, whatever comes early, late, twice or about nothing of ours; and people who opt out."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -77,7 +77,10 @@ async def test_undelivered_is_told_with_its_reason(tiny: TinyProvider) -> None:
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(order=st.lists(st.sampled_from(ReceiptState), min_size=1, max_size=6), start=st.sampled_from(["accepted", "ambiguous"]))
+@given(
+    order=st.lists(st.sampled_from(ReceiptState), min_size=1, max_size=6),
+    start=st.sampled_from(["accepted", "ambiguous"]),
+)
 async def test_in_any_order_states_only_rise(
     tmp_path_factory: pytest.TempPathFactory, order: list[ReceiptState], start: str
 ) -> None:

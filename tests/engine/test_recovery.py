@@ -25,7 +25,9 @@ async def tiny(tmp_path: Path) -> AsyncIterator[TinyProvider]:
         yield provider
 
 
-async def crash_while_sending(tiny: TinyProvider, name: ChannelName, *, marked: int = 1, owner: str = "dead") -> list[Any]:
+async def crash_while_sending(
+    tiny: TinyProvider, name: ChannelName, *, marked: int = 1, owner: str = "dead"
+) -> list[Any]:
     """A daemon claims everything of a channel, marks some of it, and is gone."""
     now = tiny.clock()
     async with tiny.db.write() as conn:

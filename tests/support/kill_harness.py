@@ -1,4 +1,4 @@
-"""Daemons that are killed, quickly and often: forked from a process that has loaded them, each stage with its own sandbox.
+"""Daemons that are killed, quickly and often: forked from a process that has loaded them, each with its own sandbox.
 
 A `Stage` is a folder with a sandbox that stays alive and a database copied from a template for every run.
 """
@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -98,8 +98,7 @@ def make_template(folder: Path, contacts: int) -> Template:
         "customers": "id,name\n" + "".join(f"C{n},Customer {n}\n" for n in numbers),
         "contacts": "id,customer_id,name,email,phone\n"
         + "".join(f"K{n},C{n},Contact {n},c{n}@example.org,{_phone(n)}\n" for n in numbers),
-        "circuits": "id,customer_id,label,depends_on\n"
-        + "".join(f"L{n},C{n},Line {n},POP-1\n" for n in numbers),
+        "circuits": "id,customer_id,label,depends_on\n" + "".join(f"L{n},C{n},Line {n},POP-1\n" for n in numbers),
     }
     token = asyncio.run(_import(folder, write(folder / "in", **files)))
     conn = sqlite3.connect(folder / "outagecast.db")
@@ -131,9 +130,9 @@ class Stage:
         self._template = template
         self.sandbox = SandboxProcess(folder).start()
         self.port = free_port()
-        settings = merged(merged(usual_config(self.port, self.sandbox), {"delivery": DELIVERY}), config)
+        self._settings = merged(merged(usual_config(self.port, self.sandbox), {"delivery": DELIVERY}), config)
         self.config_path = folder / "config.toml"
-        self.config_path.write_text(toml(settings), encoding="utf-8")
+        self.configure({})
         self.api = ApiClient(port=self.port, token=template.token)
         self._pid: int | None = None
         self._lives = 0
@@ -153,6 +152,10 @@ class Stage:
         self.sandbox.control("POST", "/control/reset")
         self._mark = self.sandbox.mark()
         self.kills = 0
+
+    def configure(self, config: Mapping[str, Any]) -> None:
+        """Settings over those of the stage, for the next start."""
+        self.config_path.write_text(toml(merged(self._settings, config)), encoding="utf-8")
 
     # --- the daemon's lives ---
 
@@ -220,6 +223,10 @@ class Stage:
                 return None
             raise
 
+    def log(self) -> str:
+        path = self.folder / "daemon.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
     # --- at rest ---
 
     def rest(self, within: float = 60.0) -> None:
@@ -230,11 +237,18 @@ class Stage:
                 return  # the verdict says what does not come to rest
             sleep(0.1)
 
-    def verdict(self, seed: object) -> ground_truth.Verdict:
+    def verdict(
+        self, name: str, *, allowed: Collection[str] = (), but: Collection[str] = (), verified: bool = True
+    ) -> ground_truth.Verdict:
+        """What the ground truth and `verify` say. `allowed`: ends without sending; `but`: who may hear less."""
         records = self.sandbox.records("mail", "sms", after=self._mark)
-        found = ground_truth.check(self.database, records, domain=MAIL_DOMAIN, hearing=self._template.hearing)
-        found.problems += asyncio.run(_verify(self.folder))
-        found.problems = [f"{seed}: {problem}" for problem in found.problems]
+        hearing = [address for address in self._template.hearing if address not in but]
+        found = ground_truth.check(
+            self.database, records, domain=MAIL_DOMAIN, hearing=hearing, allowed=frozenset(allowed)
+        )
+        if verified:
+            found.problems += asyncio.run(_verify(self.folder))
+        found.problems = [f"{name}: {problem}" for problem in found.problems]
         return found
 
 

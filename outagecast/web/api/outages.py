@@ -1,6 +1,6 @@
 """The API's verbs about outages: read the body, call the engine, answer after its commit."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,11 +16,12 @@ from outagecast.web.api.bodies import B, check_body
 from outagecast.web.ports import Told
 from outagecast.web.problems import BadRequest, as_json
 from outagecast.web.reading import query_int, read_json
-from outagecast.web.services import ACTOR, SERVICES
+from outagecast.web.services import ACTOR, SERVICES, Services
 
 PAGE = 100
 MOST = 500
 _LONGEST_KEY = 255
+_WORDS_AT_ONCE = 25
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,7 +157,7 @@ async def deliveries(request: web.Request) -> web.Response:
             after=_after(request),
             limit=limit,
         )
-    words = await services.words([item.id for item in found if item.speaks])
+    words = await _words(services, [item.id for item in found if item.speaks])
     listed = [answers.delivery_answer(item, words.get(item.id)) for item in found]
     return answer(answers.DeliveriesAnswer(deliveries=listed, next_cursor=_cursor(following)))
 
@@ -188,6 +189,14 @@ async def resume(request: web.Request) -> web.Response:
 
 def answer(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(text=as_json(value), status=status, content_type="application/json", headers=headers)
+
+
+async def _words(services: Services, delivery_ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+    """The words as sent, some at a time: they are put together again from the facts, on the loop that also sends."""
+    words: dict[int, Mapping[str, Any]] = {}
+    for start in range(0, len(delivery_ids), _WORDS_AT_ONCE):
+        words |= await services.words(delivery_ids[start : start + _WORDS_AT_ONCE])
+    return words
 
 
 Verb = Callable[..., Awaitable[Told]]
