@@ -66,6 +66,7 @@ def set_up_logging(stream: TextIO, *, level: str = "info", as_json: bool | None 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("apscheduler").setLevel("WARNING")  # it tells of every tick, several a second
     logging.captureWarnings(True)
 
 

@@ -12,7 +12,8 @@ Servers = Sequence[tuple[str, int]]
 
 async def mail_records(domain: str, selector: str, servers: Servers) -> list[Finding]:
     """Three findings. DKIM needs its `selector`; without one only a domain without any key can be told."""
-    return await asyncio.gather(_spf(domain, servers), _dkim(domain, selector, servers), _dmarc(domain, servers))
+    found = await asyncio.gather(_spf(domain, servers), _dkim(domain, selector, servers), _dmarc(domain, servers))
+    return list(found)
 
 
 async def _spf(domain: str, servers: Servers) -> Finding:

@@ -39,7 +39,8 @@ class Scheduler:
         self._scheduler.start()
 
     def stop(self) -> None:
-        self._scheduler.shutdown(wait=False)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
 
     def _heard(self, event: JobExecutionEvent) -> None:
         self.troubles[event.job_id] = self.troubles.get(event.job_id, 0) + 1

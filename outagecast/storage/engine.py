@@ -8,13 +8,10 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import CursorResult, Engine, create_engine, event
 from sqlalchemy.engine import make_url
@@ -22,17 +19,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection as Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from outagecast.storage.migrations import HEAD
+from outagecast.storage.refused import DatabaseRefused
+
 DatabaseFault = SQLAlchemyError
 """Whatever the database answers when it cannot do what was asked (full, locked, gone)."""
 BUSY_TIMEOUT_MS = 5000
-MIGRATIONS = Path(__file__).parent / "migrations"
 
 __all__ = ["Connection", "Database", "DatabaseFault", "DatabaseRefused", "in_thread"]
 T = TypeVar("T")
-
-
-class DatabaseRefused(Exception):
-    """The database cannot be used as it is: one clear line with the mend."""
 
 
 class Database:
@@ -166,27 +161,17 @@ def _on_begin(conn: SyncConnection) -> None:
     conn.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _alembic() -> AlembicConfig:
-    config = AlembicConfig()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    return config
+def _revision(conn: SyncConnection) -> str | None:
+    """The schema's revision by hand: alembic takes half a second to import, and mostly there is nothing to do."""
+    known = conn.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").first()
+    row = conn.exec_driver_sql("SELECT version_num FROM alembic_version").first() if known else None
+    return None if row is None else str(row[0])
 
 
 def _upgrade(conn: SyncConnection) -> None:
-    config = _alembic()
-    script = ScriptDirectory.from_config(config)
-    current = MigrationContext.configure(conn).get_current_revision()
-    if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
-        raise DatabaseRefused(
-            f"the database has schema {current}, newer than this program knows: install the newer OutageCast, "
-            "or restore a backup"
-        )
-    if current == script.get_current_head():
-        return
-    config.attributes["connection"] = conn
-    command.upgrade(config, "head")
+    if _revision(conn) != HEAD:
+        import_module("outagecast.storage.upgrade").upgrade(conn)
 
 
 def _is_current(conn: SyncConnection) -> bool:
-    current = MigrationContext.configure(conn).get_current_revision()
-    return current == ScriptDirectory.from_config(_alembic()).get_current_head()
+    return _revision(conn) == HEAD

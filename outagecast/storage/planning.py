@@ -476,14 +476,22 @@ async def add_deliveries(
     """Insert outbox rows, and for each the customers it speaks of."""
     if not rows:
         return
-    result = await conn.execute(insert(deliveries).returning(deliveries.c.id, sort_by_parameter_order=True), list(rows))
+    # Not sort_by_parameter_order: SQLite can only answer in order when it is asked row by row.
+    result = await conn.execute(_ADD_DELIVERIES, list(rows))
+    ids = {tuple(key): delivery_id for delivery_id, *key in result}
     spoken = [
-        {"delivery_id": delivery_id, "customer_id": customer_id}
-        for (delivery_id,), customer_ids in zip(result.all(), customers_of, strict=True)
+        {"delivery_id": ids[tuple(row[name] for name in _TOLD_APART_BY)], "customer_id": customer_id}
+        for row, customer_ids in zip(rows, customers_of, strict=True)
         for customer_id in customer_ids
     ]
     if spoken:
         await conn.execute(insert(notices), spoken)
+
+
+_TOLD_APART_BY = ("outage_id", "kind", "channel", "address_id", "customer_id", "contact_id")
+"""What is different in each of the rows that are added at one time: one revision's, one to an address, and one for each
+customer or contact without any."""
+_ADD_DELIVERIES = insert(deliveries).returning(deliveries.c.id, *(deliveries.c[name] for name in _TOLD_APART_BY))
 
 
 async def put_leads(conn: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:

@@ -114,14 +114,7 @@ async def _public(
 ) -> list[PublicOutage]:
     query = select(outages).where(outages.c.public, which).order_by(order, outages.c.id).limit(limit)
     rows = (await conn.execute(query)).mappings().all()
-    named = {
-        row["id"]: {
-            entry.id: entry.effect.level
-            for entry in scope_of([*row["restored"], *row["scope"]])
-            if entry.kind == "service"
-        }
-        for row in rows
-    }
+    named = {row["id"]: _named_services(row) for row in rows}
     shares = await _shares(conn, [row["id"] for row in rows], named)
     return [
         PublicOutage(
@@ -139,6 +132,12 @@ async def _public(
         for row in rows
         if shares.get(row["id"])
     ]
+
+
+def _named_services(row: Mapping[Any, Any]) -> dict[str, Level]:
+    """Services that the scope names: what is down now; once it is over, also what was restored before the end."""
+    before = [{**item, "effect": row["effect"]} for item in row["restored"]] if row["ended_at"] is not None else []
+    return {entry.id: entry.effect.level for entry in scope_of([*before, *row["scope"]]) if entry.kind == "service"}
 
 
 async def _shares(

@@ -45,6 +45,7 @@ class Pages:
             word=word,
             plural=plural,
             duration=times.duration,
+            reach=reach,
         )
 
     def render(self, name: str, /, *, zone: tzinfo | None = None, status: int = 200, **values: Any) -> web.Response:
@@ -75,6 +76,11 @@ def count(number: int) -> str:
 def plural(number: int, one: str, many: str = "") -> str:
     """`1 customer`, `1,204 customers`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def reach(by_level: Mapping[str, Mapping[str, int]]) -> int:
+    """How many customers hear by themselves: reduced redundancy is told to those only who asked for it."""
+    return sum(counts.get("customers", 0) for level, counts in by_level.items() if level != "reduced_redundancy")
 
 
 def mark(level: Level | str) -> Markup:

@@ -1,6 +1,7 @@
 """Processes of their own for whoever sends and whoever receives, so that time and memory are told apart."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from typing import IO, Any
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0
 """Seconds a server gets to listen, or to end."""
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""So many processes start that compiling every module anew in each would take most of the time."""
 LONGEST = 300.0
 """Seconds after which a measurement is given up."""
 
@@ -20,7 +23,9 @@ LONGEST = 300.0
 def call(module: str, *words: str) -> dict[str, Any]:
     """Run `python -m tests.bench.MODULE` to its end; the JSON object it printed last."""
     command = [sys.executable, "-m", f"tests.bench.{module}", *words]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, timeout=LONGEST, check=True)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=ENVIRONMENT, timeout=LONGEST, check=True
+    )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -38,9 +43,26 @@ def serving(module: str, *words: str, port: int) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
+def idling() -> Iterator[dict[str, Any]]:
+    """A process whose event loop has nothing to do, while the block lasts. Its lag is in the dictionary afterwards."""
+    counted: dict[str, Any] = {}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.lag"], stdout=subprocess.PIPE, cwd=ROOT, env=ENVIRONMENT
+    )
+    try:
+        yield counted
+        process.terminate()
+        out, _ = process.communicate(timeout=PATIENCE)
+        counted.update(json.loads(out))
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
 def running(command: list[str], *, port: int, output: int | IO[bytes]) -> Iterator["subprocess.Popen[bytes]"]:
     """A server that listens on this port of 127.0.0.1; it has ended when the block has."""
-    process = subprocess.Popen(command, stdout=output, stdin=subprocess.DEVNULL, cwd=ROOT)
+    process = subprocess.Popen(command, stdout=output, stdin=subprocess.DEVNULL, cwd=ROOT, env=ENVIRONMENT)
     try:
         _wait_until_it_listens(process, port)
         yield process

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import quantiles
 
 from sqlalchemy import func, insert, select
 
@@ -17,6 +16,7 @@ from outagecast.domain.message import ChannelName
 from outagecast.domain.outage import Actor, ActorKind, Declaration, Role, ScopeEntry
 from outagecast.storage import counts, inventory
 from outagecast.storage.tables import addresses, attempts, circuits, contacts, customers, elements, needs, sites
+from tests.bench.lag import p99_ms, watch
 
 GIVE_UP_AFTER = 240.0
 WHO = Actor(kind=ActorKind.CLI, name="bench", role=Role.ADMIN)
@@ -128,7 +128,7 @@ class Wave:
 async def wave(core: Core, daemon: Daemon, channel: ChannelName, count: int) -> Wave:
     """Declare, and wait for the last answer. AssertionError if that takes longer than `GIVE_UP_AFTER`."""
     lags: list[float] = []
-    watcher = asyncio.create_task(_watch_lag(lags))
+    watcher = asyncio.create_task(watch(lags))
     told = daemon.dispatchers[channel].counts
     cpu, started = time.process_time(), time.monotonic()
     scope = (ScopeEntry(kind="element", id="POP-LEX", effect=Effect.OUTAGE),)
@@ -147,14 +147,7 @@ async def wave(core: Core, daemon: Daemon, channel: ChannelName, count: int) -> 
         seconds=seconds,
         planned_seconds=planned,
         cpu_seconds=cpu,
-        lag_p99_ms=quantiles(lags, n=100)[98] * 1000 if len(lags) > 1 else 0.0,
+        lag_p99_ms=p99_ms(lags),
         accepted=sum(number for (_, state), number in rows.items() if state in ("accepted", "delivered")),
         attempts=tried,
     )
-
-
-async def _watch_lag(lags: list[float], every: float = 0.01) -> None:
-    while True:
-        before = time.monotonic()
-        await asyncio.sleep(every)
-        lags.append(time.monotonic() - before - every)

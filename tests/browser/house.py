@@ -101,7 +101,9 @@ class SampleHouse:
             sql = "SELECT count(*) FROM deliveries WHERE state IN ('planned', 'leased', 'transmitting') AND due_at <= ?"
             micros = int(self.clock().timestamp() * 1_000_000)
             waiting = (await conn.exec_driver_sql(sql, (micros,))).scalar_one()
-            pending = (await conn.exec_driver_sql("SELECT count(*) FROM revisions WHERE state = 'pending'")).scalar_one()
+            pending = (
+                await conn.exec_driver_sql("SELECT count(*) FROM revisions WHERE state = 'pending'")
+            ).scalar_one()
         return not waiting and not pending
 
 
@@ -126,7 +128,9 @@ async def sample_house(
         sandbox = await start(settings, clock=SandboxClock(wall=lambda: clock().timestamp()))
         stack.push_async_callback(sandbox.close)
         ready = {"smtp_port": sandbox.smtp_port, "url": sandbox.url}
-        text = config_text(port=port, keys=Keys(password="", token="", hook_token="hook-token-of-the-tests"), ready=ready)
+        text = config_text(
+            port=port, keys=Keys(password="", token="", hook_token="hook-token-of-the-tests"), ready=ready
+        )
         text = text.replace('undo_for = "5s"', f'undo_for = "{undo_for}"')
         config = parse_config(text, name="config.toml", folder=folder, environ={})
         core = await stack.enter_async_context(open_core(config, clock=clock))

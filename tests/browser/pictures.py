@@ -6,8 +6,9 @@ Plays an hour at Bluegrass Fiber, with the clock put forward between the steps, 
 import asyncio
 import sys
 import tempfile
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from playwright.async_api import Browser, Page
 
@@ -24,6 +25,7 @@ from outagecast.domain.outage import (
     ScopeEntry,
     Severity,
 )
+from outagecast.sandbox.provider import PROVIDER_TIMEZONE
 from tests.browser.house import (
     PASSWORD,
     REPOSITORY,
@@ -44,11 +46,17 @@ async def main(folder: Path) -> None:
     if path is None:
         raise SystemExit("there is no chromium here: install it, or name one in $OUTAGECAST_CHROMIUM")
     folder.mkdir(parents=True, exist_ok=True)
-    clock = ForwardClock(ahead=timedelta(minutes=-76))
+    clock = ForwardClock(ahead=_morning() - datetime.now(UTC) - timedelta(minutes=76))
     with tempfile.TemporaryDirectory(prefix="outagecast-pictures-") as scratch:
         async with sample_house(Path(scratch), customers=2000, clock=clock) as house, chromium(path) as browser:
             await _play(house)
             await _take(house, browser, folder)
+
+
+def _morning() -> datetime:
+    """Half past ten at Bluegrass Fiber, today: when the pictures are taken."""
+    here = datetime.now(ZoneInfo(PROVIDER_TIMEZONE))
+    return here.replace(hour=10, minute=30, second=0, microsecond=0).astimezone(UTC)
 
 
 async def _play(house: SampleHouse) -> None:
@@ -133,7 +141,7 @@ async def _take(house: SampleHouse, browser: Browser, folder: Path) -> None:
     await page.goto("/")
     await _shoot(page, folder / "status.png")
     await page.goto(f"{house.sandbox.url}/mailbox/{_talkative(house)}")
-    await page.locator("iframe").first.wait_for()
+    await page.locator("iframe:visible").first.wait_for()
     await asyncio.sleep(1)  # a frame's own page says nothing when it is painted
     await _shoot(page, folder / "inbox.png")
 

@@ -183,7 +183,7 @@ async def _told(house: SampleHouse, page: Page, manner: Manner) -> None:
     if not manner.scripts:
         await page.goto(page.url.partition("?")[0])
     await expect(page.get_by_text("Nothing of the last step has left yet.")).to_have_count(0)
-    await expect(page.locator("#top .told")).to_contain_text("told")
+    await expect(page.locator("#top .told")).to_contain_text("sent")
 
 
 async def _looks_well(page: Page, manner: Manner) -> None:

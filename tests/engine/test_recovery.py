@@ -46,9 +46,8 @@ async def send_all(tiny: TinyProvider, name: ChannelName, channel: ScriptedChann
         dispatcher.wake()
 
         async def none_due() -> bool:
-            return not {"leased", "transmitting"} & set(await tiny.states(name)) and not [
-                row for row in await tiny.rows(name, state="planned") if row.due_at <= tiny.clock()
-            ]
+            moving = ("planned", "leased", "transmitting")
+            return not any(row.state in moving and row.due_at <= tiny.clock() for row in await tiny.rows(name))
 
         await tiny.until(none_due)
 
@@ -227,3 +226,21 @@ async def test_words_that_no_longer_hold_are_not_said_again(tiny: TinyProvider, 
     states = {row.id: row.state for row in await tiny.rows(EMAIL)}
     expected = "planned" if what == "end_itself" else "ambiguous"
     assert [states[row.id] for row in rows] == [expected] * 2
+
+
+async def test_an_acknowledgement_that_may_have_arrived_is_followed_by_news_not_by_another(tiny: TinyProvider) -> None:
+    """Its retry is planned when an update supersedes it: a second acknowledgement would bear the first one's Message-ID,
+    and mail programs would throw it away as the same mail."""
+    outage = await tiny.declare()
+    await crash_while_sending(tiny, EMAIL, marked=2)
+    recovery = tiny.recovery()
+    await recovery.at_start()
+    tiny.clock.pass_(601)
+    await recovery.look()
+    assert await tiny.states(EMAIL) == ["planned"] * 2
+    await tiny.operations.update(outage, Change(message="A crew is on its way."), actor=ANN)
+    rows = await tiny.rows(EMAIL)
+    assert [(row.revision, row.kind, row.state) for row in rows] == [
+        *[(1, "acknowledgement", "superseded")] * 2,
+        *[(2, "update", "planned")] * 2,
+    ]

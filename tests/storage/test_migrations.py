@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from outagecast.storage.engine import Database, DatabaseRefused
-from outagecast.storage.tables import metadata
 from sqlalchemy import text
+
+from outagecast.storage.engine import Database, DatabaseRefused
+from outagecast.storage.migrations import HEAD
+from outagecast.storage.tables import metadata
+from outagecast.storage.upgrade import script
 
 
 async def test_migrating_from_nothing_gives_exactly_the_tables(tmp_path: Path) -> None:
@@ -20,6 +23,10 @@ async def test_migrating_from_nothing_gives_exactly_the_tables(tmp_path: Path) -
     assert found == []
     assert await db.schema_is_current()
     await db.close()
+
+
+def test_the_newest_script_is_the_one_we_ask_for() -> None:
+    assert script().get_current_head() == HEAD
 
 
 async def test_migrating_again_changes_nothing(tmp_path: Path) -> None:

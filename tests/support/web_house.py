@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import insert, update
 
 from outagecast.domain.delivery import Receipt
-from outagecast.domain.errors import Conflict, FieldError, Invalid, NotFound, StaleRevision
+from outagecast.domain.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, StaleRevision
 from outagecast.domain.event import Event
 from outagecast.domain.outage import (
     Actor,
@@ -132,6 +132,7 @@ class Verbs:
         self.done: list[tuple[str, Any, dict[str, Any]]] = []
         self.preview_answer = Seen()
         self.map_answer: MapChanged | None = None
+        self.refused = ""
 
     async def declare(
         self,
@@ -193,6 +194,8 @@ class Verbs:
         return await self._change("merge", outage_id, into, actor, how)
 
     async def release(self, outage_id: str, *, actor: Actor) -> Done:
+        if self.refused:
+            raise Forbidden(self.refused)
         return await self._change("release", outage_id, None, actor, {})
 
     async def undo(self, outage_id: str, *, actor: Actor) -> Done:

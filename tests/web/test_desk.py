@@ -61,12 +61,13 @@ async def test_declare_preview_send(house: WebHouse) -> None:
     empty = await page(house, "/desk/declare")
     assert "Tell" not in empty.partition("<main")[2].replace("Telling", "")
     looked, _ = await post(house, "/desk/declare", 200, do="preview", key=hidden(empty, "key"), **DECLARE)
-    assert "Tell 1,204 customers" in looked
+    assert "Tell 1,100 customers" in looked
     for shown in (
         "1,190",
         "1,280 segments",
         "14 customers cannot be reached",
-        "opted out",
+        "does not want to be told",
+        "told to those who asked for it",
         "Lexington POP",
         "1,502",
         "10:44 EST",
@@ -111,14 +112,46 @@ async def test_a_draft_and_a_brake(house: WebHouse) -> None:
     await house.sign_in()
     house.verbs.preview_answer = Seen(held_because="approve_above")
     looked, _ = await post(house, "/desk/declare", 200, do="preview", **DECLARE)
-    assert "Hand in for release: 1,204 customers" in looked
+    assert "Hand in for release: 1,100 customers" in looked
     _, where = await post(house, "/desk/declare", 303, do="draft", seen=hidden(looked, "seen"), **DECLARE)
     assert house.verbs.done[-1][1].release is False
     text = await page(house, where)
     assert "A draft: nobody was told." in text
-    assert "Release: tell 1,204 customers" in text
+    assert "Release: tell 1,100 customers" in text
     board = await page(house, "/desk")
     assert "1 draft" in board
+
+
+async def test_who_may_not_release_is_told_who_may(house: WebHouse) -> None:
+    await add_network(house.database)
+    here = "/desk/outages/OUT-2026-0001"
+    await add_outage(
+        house.database, "OUT-2026-0001", status="draft", public=False, created_by="ann", held_because="approve_above"
+    )
+    await add_revision(house.database, "OUT-2026-0001", 1, "declare", "held", held_because="approve_above", actor="ann")
+    await house.sign_in(Role.OPERATOR, "oli")
+    seen = await page(house, here)
+    assert "Someone with the approver's role releases it; you are operator." in unescape(seen)
+    assert f'action="{here}/release"' not in seen
+    for name, release in (("ann", False), ("bea", True)):
+        await house.client.post("/desk/sign-out", data={"csrf": await house.csrf()})
+        await house.sign_in(Role.APPROVER, name)
+        seen = await page(house, here)
+        assert ("a second approver releases it" in seen) is not release
+        assert (f'action="{here}/release"' in seen) is release
+    house.verbs.refused = "this reaches 1204 customers: above 500 a second person releases it"
+    text, _ = await post(house, f"{here}/release", 403)
+    assert "That was not done:" in text
+    assert "above 500 a second person releases it" in text
+
+
+async def test_what_only_few_asked_for_is_not_called_telling_everybody(house: WebHouse) -> None:
+    await add_network(house.database)
+    await house.sign_in()
+    house.verbs.preview_answer = Seen(by_level={"reduced_redundancy": {"customers": 1204, "circuits": 1310}})
+    looked, _ = await post(house, "/desk/declare", 200, do="preview", **DECLARE)
+    assert "Tell those who asked for it" in looked
+    assert "Tell 1,204" not in looked
 
 
 async def test_mistakes_come_back_with_what_was_filled_in(house: WebHouse) -> None:
@@ -178,7 +211,7 @@ async def test_the_board_puts_the_next_promise_first(house: WebHouse) -> None:
     assert "3 outages open, next promise due" in text
     assert text.index("Soon") < text.index("Later") < text.index("Without")
     assert "in 6 min" in text
-    assert "1</strong> told" in text
+    assert "1</strong> sent" in text
     assert "1</strong> unknown" in text
     house.clock.now = NOW + timedelta(minutes=7)
     late = await page(house, "/desk")

@@ -57,6 +57,19 @@ async def test_a_named_service_counts_even_without_a_line(house: WebHouse) -> No
     assert "<h1>Voice is degraded since" in await text_of(house, "/")
 
 
+async def test_what_was_restored_is_not_down_any_more_but_stays_in_the_history(house: WebHouse) -> None:
+    await add_network(house.database)
+    scope, back = [{"kind": "service", "id": "fiber", "effect": "outage"}], [{"kind": "service", "id": "voice"}]
+    await add_outage(house.database, "OUT-2026-0001", scope=scope, restored=back)
+    heading = (await text_of(house, "/")).partition("<h1>")[2].partition("</h1>")[0]
+    assert heading.startswith("Fiber Internet is down since")
+    assert "Voice" not in heading
+    await add_outage(
+        house.database, "OUT-2026-0002", scope=scope, restored=back, status="resolved", ended_at=NOW, title="Past"
+    )
+    assert "Voice" in (await text_of(house, "/history"))
+
+
 async def test_nothing_shows_before_it_is_effective_or_without_a_public_service(house: WebHouse) -> None:
     await add_network(house.database)
     await add_outage(house.database, "OUT-2026-0001", public=False)

@@ -14,11 +14,11 @@ from outagecast.web.services import ACTOR, FORM, SERVICES
 MOST = 200
 _RECENT = timedelta(hours=24)
 PROGRESS: Mapping[str, tuple[str, ...]] = {
-    "told": ("accepted", "delivered"),
+    "sent": ("accepted", "delivered"),
     "on the way": ("planned", "leased", "transmitting"),
     "unknown": ("ambiguous",),
     "failed": ("failed", "undelivered"),
-    "not told": ("suppressed", "expired", "cancelled", "capped"),
+    "not sent": ("suppressed", "expired", "cancelled", "capped"),
 }
 """Deliveries by what they mean to the person at the desk; a superseded one is neither: a newer one says it."""
 

@@ -198,9 +198,7 @@ class Reader:
         length = self._try(field, lambda text: _duration(text) if text else None)
         return length.total_seconds() if length is not None else None
 
-    async def scope(
-        self, database: Any, effect: Effect, field: str = "scope", ticked: Iterable[str] = ()
-    ) -> Named:
+    async def scope(self, database: Any, effect: Effect, field: str = "scope", ticked: Iterable[str] = ()) -> Named:
         """What was typed in a field, and what was ticked beside it."""
         try:
             text = add_picks(self._values.get(field, ""), ticked)

@@ -15,7 +15,7 @@ from outagecast.web.desk.board import progress
 from outagecast.web.desk.declare import CHOICES, by_field
 from outagecast.web.desk.frame import render
 from outagecast.web.desk.scope_text import names_of, write_entry
-from outagecast.web.ports import MapChange
+from outagecast.web.ports import MapChange, Preview
 from outagecast.web.reading import query_int
 from outagecast.web.services import ACTOR, KEPT, SERVICES, SESSION
 
@@ -103,13 +103,13 @@ async def _map_change(request: web.Request, view: OutageView) -> MapChange | Non
     return await request.app[KEPT].get(("map", view.id, view.revision), lambda: verbs.map_change(view.id))
 
 
-async def _estimate(request: web.Request, view: OutageView) -> int | None:
-    """How many customers a draft, or a declaration that has not left yet, will reach; None when that cannot be told."""
+async def _estimate(request: web.Request, view: OutageView) -> Preview | None:
+    """Whom a draft, or a declaration that has not left yet, will reach; None when that cannot be told."""
     declaration = Declaration(
         title=view.title, scope=view.scope, effect=view.effect, severity=view.severity, eta=view.eta
     )
     try:
-        return (await request.app[SERVICES].previews.preview(declaration, actor=request[ACTOR])).customers
+        return await request.app[SERVICES].previews.preview(declaration, actor=request[ACTOR])
     except Invalid:
         return None
 
