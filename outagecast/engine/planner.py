@@ -27,9 +27,9 @@ from outagecast.domain.notices import (
     ThingKey,
     ThingNow,
     Utterance,
-    plan,
 )
 from outagecast.domain.outage import DAEMON, RevisionState, Verb
+from outagecast.domain.plan import plan
 from outagecast.domain.recipients import AddressState, Hearer, hears, screen, spokesman, wishes
 from outagecast.domain.suppression import EndReason, SuppressReason
 from outagecast.domain.timeline import Happened
@@ -263,7 +263,8 @@ class Planner:
         speaker = spokesman(wanting or group)
         for utterance in answer.utterances:
             decided.rows.append(self._row(speech, utterance, speaker, address, history, findings, now))
-        decided.leads.extend(_lead_values(speech, address_id, speaker.contact_id, lead) for lead in answer.leads)
+        episodes = speech.episodes
+        decided.leads.extend(_lead_values(episodes, address_id, speaker.contact_id, lead) for lead in answer.leads)
 
     def _row(
         self,
@@ -281,7 +282,8 @@ class Planner:
         promise = None if end else speech.promise if other is None else other.promise
         severity = speech.severity if other is None else other.severity
         zone = speaker.zone or _site_zone(utterance.lines, findings) or self._house.provider_zone
-        speaker = replace(speaker, zone=zone)
+        if zone != speaker.zone:
+            speaker = replace(speaker, zone=zone)
         verdict = screen(
             kind=utterance.kind,
             why=utterance.reason,
@@ -505,7 +507,7 @@ def _unblocked(
     """Where nothing stands against an address any more, its suppressed acknowledgement no longer blocks a new one."""
     if address.suppressed is not None or address.held_shared or not wanting:
         return history
-    return {outage_id: replace(h, blocked=False) for outage_id, h in history.items()}
+    return {outage_id: replace(h, blocked=False) if h.blocked else h for outage_id, h in history.items()}
 
 
 def _address_state(row: Any) -> AddressState:
@@ -529,10 +531,10 @@ def _site_zone(lines: tuple[Line, ...], findings: Findings) -> str:
     return ""
 
 
-def _lead_values(speech: Speech, address_id: int, contact_id: str, lead: Lead) -> dict[str, Any]:
+def _lead_values(episodes: Mapping[str, int], address_id: int, contact_id: str, lead: Lead) -> dict[str, Any]:
     return {
         "outage_id": lead.outage_id,
-        "episode": speech.episodes[lead.outage_id],
+        "episode": episodes[lead.outage_id],
         "address_id": address_id,
         "thing_kind": lead.key.kind,
         "thing_id": lead.key.id,

@@ -32,7 +32,7 @@ class Kept:
         self._answers: dict[Hashable, _Answer] = {}
 
     async def get(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T:
-        """What `make` answered, for this key, moments ago; or answers now. Whoever asks meanwhile waits for the same."""
+        """What `make` answered, for this key, moments ago; or answers now. Who asks meanwhile waits for the same."""
         now = self._monotonic()
         found = self._answers.get(key)
         if found is None or not self._holds(found, now):

@@ -84,6 +84,7 @@ API: tuple[Route, ...] = (
 
 DOORS: tuple[Route, ...] = (
     _route("POST", "/hooks/{name}", hooks.hook, Open.OWN_PROOF),
+    _route("POST", "/v2/enqueue", hooks.enqueue, Open.OWN_PROOF),
     _route("POST", "/callbacks/twilio/status", callbacks.twilio_status, Open.OWN_PROOF),
     _route("POST", "/callbacks/twilio/inbound", callbacks.twilio_inbound, Open.OWN_PROOF),
     _route("GET", "/unsubscribe/{token}", customer.ask_to_leave, Open.OWN_PROOF),

@@ -17,7 +17,7 @@ from outagecast.domain.delivery import Receipt
 from outagecast.domain.event import Event
 from outagecast.domain.outage import Actor
 from outagecast.engine.people import People, Session
-from outagecast.monitors.mapping import Payload
+from outagecast.monitors.mapping import Payload, Places
 from outagecast.storage.engine import Database
 from outagecast.web import ports
 from outagecast.web.kept import Kept
@@ -46,10 +46,14 @@ class Provider:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hook:
-    """One monitor's door: its secret, and how its payloads are read (Invalid when they cannot be)."""
+    """One monitor's door: its secret, and how its payloads are read (Invalid when they cannot be).
+
+    `places`: where its payloads name what is down, for events that come by `/v2/enqueue` instead.
+    """
 
     token: str
     read: Callable[[Payload], list[Event]]
+    places: Places = field(default_factory=Places)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

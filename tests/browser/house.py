@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -78,7 +78,6 @@ class SampleHouse:
     sandbox: Sandbox
     clock: ForwardClock
     url: str
-    _seen: int = field(default=0)
 
     def mails(self, *, after: int = 0) -> list[dict[str, Any]]:
         """`to`, `subject`, `text` of each mail since a record's number, staff's left out."""
@@ -98,9 +97,11 @@ class SampleHouse:
 
     async def _at_rest(self) -> bool:
         async with self.core.db.read() as conn:
-            sql = "SELECT count(*) FROM deliveries WHERE state IN ('planned', 'leased', 'transmitting') AND due_at <= ?"
+            left = (
+                "SELECT count(*) FROM deliveries WHERE state IN ('planned', 'leased', 'transmitting') AND due_at <= ?"
+            )
             micros = int(self.clock().timestamp() * 1_000_000)
-            waiting = (await conn.exec_driver_sql(sql, (micros,))).scalar_one()
+            waiting = (await conn.exec_driver_sql(left, (micros,))).scalar_one()
             pending = (
                 await conn.exec_driver_sql("SELECT count(*) FROM revisions WHERE state = 'pending'")
             ).scalar_one()

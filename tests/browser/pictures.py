@@ -45,7 +45,6 @@ async def main(folder: Path) -> None:
     path = find_chromium()
     if path is None:
         raise SystemExit("there is no chromium here: install it, or name one in $OUTAGECAST_CHROMIUM")
-    folder.mkdir(parents=True, exist_ok=True)
     clock = ForwardClock(ahead=_morning() - datetime.now(UTC) - timedelta(minutes=76))
     with tempfile.TemporaryDirectory(prefix="outagecast-pictures-") as scratch:
         async with sample_house(Path(scratch), customers=2000, clock=clock) as house, chromium(path) as browser:
@@ -184,4 +183,6 @@ def _declaration(
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "docs" / "pictures"))
+    goal = Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "docs" / "pictures"
+    goal.mkdir(parents=True, exist_ok=True)
+    asyncio.run(main(goal))

@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -211,10 +210,3 @@ def _said(violations: list[dict[str, object]]) -> str:
 def _clock(text: str) -> str:
     """`14:30 EST` of a time that may have its date before it."""
     return " ".join(text.split()[-2:])
-
-
-async def test_where_a_browser_is_there_it_is_used() -> None:
-    """Loud on purpose: with a chromium in its usual place nothing here may be skipped."""
-    usual = Path("/usr/bin/chromium").exists()
-    assert not (usual and CHROMIUM is None)
-    assert CHROMIUM is None or Path(CHROMIUM).exists(), f"$OUTAGECAST_CHROMIUM names no program: {CHROMIUM}"

@@ -18,9 +18,9 @@ from outagecast.domain.notices import (
     ThingKey,
     ThingNow,
     Utterance,
-    plan,
 )
 from outagecast.domain.outage import Verb
+from outagecast.domain.plan import plan
 from tests.support.told_model import START, Told, ToldModel
 
 NONE, REDUCED, DEGRADED, OUTAGE = Level.NO_IMPACT, Level.REDUCED_REDUNDANCY, Level.DEGRADED, Level.OUTAGE

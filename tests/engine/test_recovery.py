@@ -229,7 +229,7 @@ async def test_words_that_no_longer_hold_are_not_said_again(tiny: TinyProvider, 
 
 
 async def test_an_acknowledgement_that_may_have_arrived_is_followed_by_news_not_by_another(tiny: TinyProvider) -> None:
-    """Its retry is planned when an update supersedes it: a second acknowledgement would bear the first one's Message-ID,
+    """Its retry is planned when an update supersedes it. A second one would bear the first one's Message-ID,
     and mail programs would throw it away as the same mail."""
     outage = await tiny.declare()
     await crash_while_sending(tiny, EMAIL, marked=2)

@@ -22,9 +22,9 @@ from outagecast.domain.notices import (
     ThingKey,
     ThingNow,
     Utterance,
-    plan,
 )
 from outagecast.domain.outage import Verb
+from outagecast.domain.plan import plan
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 Parts = Mapping[str, Level]

@@ -35,6 +35,7 @@ def test_only_the_doors_that_must_be_are_open() -> None:
     }
     assert {name_of(route) for route in ROUTES if route.access is Open.OWN_PROOF} == {
         "POST /hooks/{name}",
+        "POST /v2/enqueue",
         "POST /callbacks/twilio/status",
         "POST /callbacks/twilio/inbound",
         "GET /unsubscribe/{token}",

@@ -231,7 +231,7 @@ def outage_answer(view: OutageView) -> OutageAnswer:
 
 def one_outage_answer(view: OutageView, change: MapChange | None) -> OneOutageAnswer:
     changed = MapChangedAnswer(more=change.more, fewer=change.fewer) if change is not None else None
-    return OneOutageAnswer(**outage_answer(view), map_changed=changed)  # type: ignore[typeddict-item]
+    return OneOutageAnswer(**outage_answer(view), map_changed=changed)
 
 
 def told_answer(view: OutageView, told: Told) -> ToldAnswer:
