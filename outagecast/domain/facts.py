@@ -4,7 +4,7 @@ What a revision says to all is `RevisionFacts`, kept once; what it says to one a
 delivery's row. The words are a function of these two alone, so a retry says what was planned. Both go to the database
 as compact JSON: times as integer microseconds since 1970 UTC, absent values left out."""
 
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -98,6 +98,10 @@ class OwnFacts:
     address_ref: int = 0
 
 
+# What each kind of facts leaves out: looked up once, for `fields()` costs more than all the rest of freezing a row.
+_FIELDS = {kind: tuple((f.name, f.default) for f in fields(kind)) for kind in (RevisionFacts, OwnFacts, Line)}
+
+
 def to_micros(at: datetime) -> int:
     """Microseconds since 1970 UTC of an aware time."""
     return (at - EPOCH) // timedelta(microseconds=1)
@@ -110,11 +114,11 @@ def from_micros(value: int) -> datetime:
 def freeze(facts: RevisionFacts | OwnFacts | Line) -> dict[str, Any]:
     """As JSON-ready values, defaults left out."""
     out: dict[str, Any] = {}
-    for field in fields(facts):
-        value = getattr(facts, field.name)
-        if field.default is not MISSING and value == field.default:
+    for name, default in _FIELDS[type(facts)]:
+        value = getattr(facts, name)
+        if value is default or value == default:
             continue
-        out[field.name] = _plain(value)
+        out[name] = _plain(value)
     return out
 
 

@@ -4,6 +4,8 @@ No job sends anything: APScheduler cancels running coroutines when it shuts down
 drops late runs in silence, so grace is off, runs that were missed are joined to one, and each job runs once at a
 time."""
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, timedelta
 from time import monotonic
@@ -30,7 +32,8 @@ class Scheduler:
 
     def every(self, interval: timedelta, name: str, job: Job) -> None:
         async def run() -> None:
-            await job()
+            with contextlib.suppress(asyncio.CancelledError):  # only our own stop cancels a tick; its work is in rows
+                await job()
             self.last_tick[name] = monotonic()
 
         self._scheduler.add_job(run, "interval", seconds=interval.total_seconds(), id=name)

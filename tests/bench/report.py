@@ -42,7 +42,8 @@ def spread(values: Iterable[float]) -> str:
     found = sorted(values)
     if len(found) == 1:
         return "1 round"
-    return f"{found[0]:.3g} to {found[-1]:.3g} over {len(found)} rounds"
+    low, high = (f"{one:,.0f}" if one >= 100 else f"{one:.3g}" for one in (found[0], found[-1]))
+    return f"{low} to {high} over {len(found)} rounds"
 
 
 def machine() -> str:
