@@ -453,7 +453,7 @@ def _channels(config: Config, house: House) -> dict[ChannelName, Any]:
 
 def _hook(settings: MonitorSettings) -> Hook:
     read, places = FORMATS[settings.format], settings.map.places()
-    return Hook(token=settings.token.get_secret_value(), read=lambda payload: read(payload, places))
+    return Hook(token=settings.token.get_secret_value(), read=lambda payload: read(payload, places), places=places)
 
 
 def _twilio(config: Config) -> TwilioCallbacks | None:

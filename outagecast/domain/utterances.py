@@ -135,7 +135,7 @@ def _compose(
     repaired_at: datetime | None = None,
 ) -> Utterance:
     # Outside a combined message nothing "was" that this address was never sent.
-    told = (s.line if s.known or combined else replace(s.line, was=None) for s in said)
+    told = (s.line if s.known or combined or s.line.was is None else replace(s.line, was=None) for s in said)
     lines = sorted(told, key=lambda x: (x.customer, x.customer_id, x.place, x.label, x.id))
     eta = speaking.etas.get(outage_id)
     was = history.eta if history.left else None

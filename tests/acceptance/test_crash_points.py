@@ -131,7 +131,7 @@ def test_a_crash_at_any_commit_boundary_loses_nothing_and_repeats_nothing_in_sil
         f"{len(total.problems)} problems; "
         f"{monotonic() - began:.0f} s"
     )
-    assert total.problems == []
+    assert total.problems[:20] == []
     assert total.duplicates > 0
 
 

@@ -92,7 +92,7 @@ def test_a_daemon_killed_at_random_moments_loses_nothing_and_repeats_nothing_in_
         f"{total.ambiguous} ambiguous "
         f"attempts, {total.unresolved} unknown in the end, {len(total.problems)} problems; {monotonic() - began:.0f} s"
     )
-    assert total.problems == []
+    assert total.problems[:20] == []
     assert kills >= RUNS * 0.9
     assert total.ambiguous > 0, "no kill fell into the wave"
 

@@ -229,12 +229,15 @@ class Stage:
 
     # --- at rest ---
 
-    def rest(self, within: float = 60.0) -> None:
-        """Until nothing is on its way and no retry is to come."""
-        deadline = monotonic() + within
-        while ground_truth.unsettled(self.database):
-            if monotonic() > deadline:
-                return  # the verdict says what does not come to rest
+    def rest(self, patience: float = 30.0) -> None:
+        """Until nothing is on its way and no retry is to come, or nothing has moved for `patience` seconds: a busy
+        machine is slow, which is no fault; the verdict says what does not come to rest."""
+        before, since = -1, monotonic()
+        while left := ground_truth.unsettled(self.database):
+            if left != before:
+                before, since = left, monotonic()
+            elif monotonic() - since > patience:
+                return
             sleep(0.1)
 
     def verdict(

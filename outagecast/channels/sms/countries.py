@@ -1,7 +1,7 @@
 """Which countries may be written to: the brake on toll fraud and mistyped numbers."""
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberType
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberType
 
 from outagecast.domain.delivery import FailureScope, Rejected
 
@@ -12,28 +12,36 @@ def region_of(number: str) -> str:
     Where the number's plan does not know it (555-0100, a new area code) the calling code's main region stands for it.
     Raises ValueError when it is no number.
     """
-    try:
-        parsed = phonenumbers.parse(number)
-    except NumberParseException as error:
-        raise ValueError("not a phone number") from error
-    region = phonenumbers.region_code_for_number(parsed)
-    return region or phonenumbers.region_code_for_country_code(parsed.country_code or 0)
+    return _region(_parsed(number))
 
 
 def refusal(number: str, allowed: frozenset[str]) -> Rejected | None:
     """Why nothing goes to this number: its country is not allowed, or it bills who writes to it. None: it may go.
 
-    The number is not suppressed: the list may grow tomorrow.
+    The number is not suppressed: the list may grow tomorrow. Parsed once: this is asked for every text.
     """
     try:
-        region = region_of(number)
+        parsed = _parsed(number)
     except ValueError:
         return _refused("not_a_number", "the number is not in E.164")
+    region = _region(parsed)
     if region not in allowed:
         return _refused("country", f"country {region} is not in allowed_countries")
-    if phonenumbers.number_type(phonenumbers.parse(number)) == PhoneNumberType.PREMIUM_RATE:
+    if phonenumbers.number_type(parsed) == PhoneNumberType.PREMIUM_RATE:
         return _refused("premium", f"a premium-rate number of {region}")
     return None
+
+
+def _parsed(number: str) -> PhoneNumber:
+    try:
+        return phonenumbers.parse(number)
+    except NumberParseException as error:
+        raise ValueError("not a phone number") from error
+
+
+def _region(parsed: PhoneNumber) -> str:
+    region = phonenumbers.region_code_for_number(parsed)
+    return region or phonenumbers.region_code_for_country_code(parsed.country_code or 0)
 
 
 def _refused(code: str, reason: str) -> Rejected:
