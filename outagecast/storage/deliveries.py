@@ -17,6 +17,7 @@ from outagecast.domain.notices import END_KINDS
 from outagecast.domain.suppression import EndReason
 from outagecast.domain.timeline import Happened
 from outagecast.storage.batches import Record, chunks
+from outagecast.storage.driver import execute_many
 from outagecast.storage.outages import OPEN_WORDS
 from outagecast.storage.tables import addresses, attempts, deliveries, meta, outages, revisions, timeline
 
@@ -151,10 +152,11 @@ async def mark(conn: AsyncConnection, marks: Sequence[Mark], now: datetime) -> s
             values[f"b_id_{slot}"], values[f"b_fence_{slot}"] = m.id, m.fence
         allowed.update((await conn.execute(_mark_statement(slots), values)).scalars())
     rows = [
-        {"key": m.key, "delivery_id": m.id, "number": m.number, "started_at": m.at} for m in marks if m.id in allowed
+        {"b_key": m.key, "b_delivery_id": m.id, "b_number": m.number, "b_started_at": m.at}
+        for m in marks
+        if m.id in allowed
     ]
-    if rows:
-        await conn.execute(_BEGIN_ATTEMPT, rows)
+    await execute_many(conn, _BEGIN_ATTEMPT, rows)
     return allowed
 
 
@@ -181,7 +183,9 @@ def _mark_statement(slots: int) -> Update:
     )
 
 
-_BEGIN_ATTEMPT = insert(attempts)
+_BEGIN_ATTEMPT = insert(attempts).values(
+    {name: bindparam(f"b_{name}") for name in ("key", "delivery_id", "number", "started_at")}
+)
 _FINISH = (
     update(deliveries)
     .where(
@@ -224,7 +228,8 @@ async def finish(conn: AsyncConnection, finishes: Sequence[Finish]) -> None:
         return
     for f in finishes:
         assert f.state in TRANSITIONS[S.TRANSMITTING], f.state
-    await conn.execute(
+    await execute_many(
+        conn,
         _FINISH,
         [
             {
@@ -244,7 +249,8 @@ async def finish(conn: AsyncConnection, finishes: Sequence[Finish]) -> None:
         ],
     )
     await _end_outdated(conn, [f for f in finishes if f.state is S.PLANNED])
-    await conn.execute(
+    await execute_many(
+        conn,
         _END_ATTEMPT,
         [
             {

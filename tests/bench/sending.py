@@ -44,8 +44,8 @@ class Round:
     @property
     def ratio_on_the_wire(self) -> float:
         """From the answered declaration, when every row is committed, to the last answer."""
-        took = self.took["seconds"]
-        return self.ratio * took / (took - self.took["planned_seconds"])
+        took = float(self.took["seconds"])
+        return self.ratio * took / (took - float(self.took["planned_seconds"]))
 
 
 def emails(count: int, rounds: int) -> list[Figure]:

@@ -1,0 +1,40 @@
+"""The same statement for many rows, handed to the driver as it wants them.
+
+For the few statements that every message passes: SQLAlchemy's own way through `execute` costs more per row than the
+row."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ClauseElement, Dialect
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from outagecast.domain.facts import to_micros
+
+
+async def execute_many(conn: AsyncConnection, statement: ClauseElement, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Run a statement with bound names for each row. Values are plain: texts, numbers, flags, None, and times, which
+    become what UtcTime makes of them."""
+    if not rows:
+        return
+    sql, order, constants = _compiled(statement, conn.dialect)
+    if order is None:
+        many: list[Any] = [{**constants, **{name: _plain(value) for name, value in row.items()}} for row in rows]
+    else:
+        many = [tuple(_plain(row[name]) if name in row else constants[name] for name in order) for row in rows]
+    await conn.exec_driver_sql(sql, many)
+
+
+@lru_cache(maxsize=64)
+def _compiled(statement: ClauseElement, dialect: Dialect) -> tuple[str, tuple[str, ...] | None, dict[str, Any]]:
+    """The text, the order of its parameters where the driver counts them, and the values that are no parameters of
+    ours."""
+    compiled: Any = statement.compile(dialect=dialect)
+    order = tuple(compiled.positiontup) if compiled.positional else None
+    return str(compiled), order, dict(compiled.params)
+
+
+def _plain(value: Any) -> Any:
+    return to_micros(value) if isinstance(value, datetime) else value
