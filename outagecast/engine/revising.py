@@ -1,0 +1,426 @@
+"""How a verb becomes a revision: reckoned, braked, committed at once, pending or held, and said when it takes effect.
+
+The machinery under `operations.py`; one transaction a verb.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+from outagecast.domain.errors import Conflict, Invalid, StaleRevision
+from outagecast.domain.message import ChannelName
+from outagecast.domain.outage import (
+    DAEMON,
+    OPEN,
+    Actor,
+    Declaration,
+    OutageStatus,
+    RevisionState,
+    Verb,
+)
+from outagecast.domain.timeline import Happened
+from outagecast.engine import intents, records
+from outagecast.engine.brakes import Brake, Brakes
+from outagecast.engine.crashpoints import Boundary, Crash, boundary, never, transact
+from outagecast.engine.effects import Effects, Prepared, WorldMoved
+from outagecast.engine.house import House
+from outagecast.engine.intents import Intent
+from outagecast.engine.planner import Said
+from outagecast.engine.records import HAPPENED, Told
+from outagecast.storage import outages, planning
+from outagecast.storage.batches import Record
+from outagecast.storage.engine import Connection
+
+TRIES = 5
+"""How often a verb reckons again because another process was quicker; in one process verbs queue up."""
+ZERO = timedelta(0)
+T = TypeVar("T")
+NEW = "(new)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Idempotency:
+    """The caller's key for one request, and the hash of its body."""
+
+    key: str
+    body_hash: str
+
+
+class Revising:
+    """Commits revisions. `verbs` lets one verb at a time through: they queue up instead of reckoning in vain."""
+
+    def __init__(self, house: House, effects: Effects, brakes: Brakes, *, crash: Crash = never) -> None:
+        self._house = house
+        self._db = house.db
+        self._crash = crash
+        self._effects = effects
+        self._brakes = brakes
+        self.verbs = asyncio.Lock()
+
+    async def until_still(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Reckon and commit; again where another process changed what is down meanwhile."""
+        for _ in range(TRIES):
+            try:
+                answer = await attempt()
+            except WorldMoved:
+                continue
+            self._house.changes.notify()
+            return answer
+        raise Conflict("what is down keeps changing; try again")
+
+    async def existing(self, declaration: Declaration, actor: Actor, idempotency: Idempotency | None) -> Told | None:
+        async with self._db.read() as conn:
+            if idempotency is not None:
+                known = await outages.idempotent(conn, actor.name, idempotency.key)
+                if known is not None and known.body_hash != idempotency.body_hash:
+                    raise Invalid.one("Idempotency-Key", "this key was used with another body; take a new one")
+                if known is not None:
+                    row = await records.outage_row(conn, known.outage_id)
+                    return await records.told(conn, row.id, row.revision, created=False)
+            if declaration.external_ref:
+                row = await outages.by_external_ref(conn, declaration.external_ref)
+                if row is not None:
+                    return await records.told(conn, row.id, row.revision, created=False)
+        return None
+
+    def undo_for(self, undo_for: timedelta | None, severity: str) -> timedelta:
+        return self._house.cadences[severity].undo_for if undo_for is None else undo_for
+
+    async def declare(
+        self,
+        declaration: Declaration,
+        actor: Actor,
+        undo: timedelta,
+        idempotency: Idempotency | None,
+        monitor: str,
+        held_because: str | None,
+    ) -> Told:
+        now = self._house.clock()
+        change = intents.declaration_json(declaration)
+        values = _new_row(declaration, now, actor, monitor)
+        provisional = SimpleNamespace(**values, id=NEW)
+        prepared = await self._effects.prepare(provisional, intents.declare(provisional, change))
+
+        async def work(conn: Connection) -> Told:
+            brake = held_because or (None if declaration.release else Brake.DRAFT.value)
+            if brake is None:
+                brake = await self.brake(conn, prepared, actor, now)
+            number = await outages.next_number(conn)
+            outage_id = f"OUT-{now.year}-{number:04d}"
+            status = OutageStatus.DRAFT if brake else declaration.status
+            pending_until = now + undo if not brake and undo > ZERO else None
+            await outages.add(
+                conn,
+                values
+                | {
+                    "id": outage_id,
+                    "number": number,
+                    "status": status.value,
+                    "held_because": brake if brake != Brake.DRAFT.value else None,
+                    "pending_until": pending_until,
+                },
+            )
+            await records.add_revision(
+                conn, outage_id, 1, 1, Verb.DECLARE, change, actor, now, effective_at=pending_until or now, brake=brake
+            )
+            if idempotency is not None:
+                await outages.remember_key(conn, actor.name, idempotency.key, idempotency.body_hash, outage_id, now)
+            await records.record(conn, Verb.DECLARE if not brake else None, outage_id, 1, actor, now, change, brake)
+            if declaration.note:
+                await records.note(conn, outage_id, 1, actor, now, declaration.note)
+            if not brake and pending_until is None:
+                await self._effects.take(conn, outage_id, 1, _renamed(prepared, outage_id), now)
+            return await records.told(conn, outage_id, 1, created=True)
+
+        return await transact(self._db, self._crash, Boundary.DECLARE, work)
+
+    async def release(self, outage_id: str, actor: Actor, undo_for: timedelta | None) -> Told:
+        now = self._house.clock()
+        async with self._db.read() as conn:
+            row = await records.outage_row(conn, outage_id)
+            held = await outages.revisions_in(conn, outage_id, RevisionState.HELD)
+            first = await outages.revision(conn, outage_id, 1)
+        assert first is not None
+        undo = self.undo_for(undo_for, row.severity)
+        if row.status == OutageStatus.DRAFT.value:
+            change = dict(first.change)
+            prepared = await self._effects.prepare(row, intents.declare(row, change))
+            self._brakes.may_release(
+                actor=actor,
+                declared_by=first.actor,
+                declared_kind=first.actor_kind,
+                customers=_customers(prepared),
+                held_because=row.held_because,
+            )
+            waiting = first.number if first.state == RevisionState.HELD.value else None
+            return await self.start(
+                row, Verb.DECLARE, change, actor, undo, now, prepared, what=Happened.RELEASED, held=waiting
+            )
+        if not held:
+            raise Conflict(f"{outage_id} is {row.status} and nothing of it is held: there is nothing to release")
+        revision = held[0]
+        verb = Verb(revision.verb)
+        prepared = await self._effects.prepare(row, self._intend(row, verb, dict(revision.change), now))
+        if not prepared.intent.ends:
+            self._brakes.may_release(
+                actor=actor,
+                declared_by=revision.actor,
+                declared_kind=revision.actor_kind,
+                customers=_customers(prepared),
+                held_because=revision.held_because,
+            )
+        return await self.start(
+            row, verb, dict(revision.change), actor, undo, now, prepared, what=Happened.RELEASED, held=revision.number
+        )
+
+    async def verb(
+        self,
+        outage_id: str,
+        verb: Verb,
+        change: dict[str, Any],
+        actor: Actor,
+        undo_for: timedelta | None,
+        if_match: int | None,
+        note: str = "",
+    ) -> Told:
+        async with self.verbs:
+            return await self.until_still(
+                lambda: self._verb_once(outage_id, verb, change, actor, undo_for, if_match, note)
+            )
+
+    async def _verb_once(
+        self,
+        outage_id: str,
+        verb: Verb,
+        change: dict[str, Any],
+        actor: Actor,
+        undo_for: timedelta | None,
+        if_match: int | None,
+        note: str,
+    ) -> Told:
+        now = self._house.clock()
+        async with self._db.read() as conn:
+            row = await records.outage_row(conn, outage_id)
+        if if_match is not None and if_match != row.revision:
+            raise StaleRevision(row.revision)
+        intents.check_status(OutageStatus(row.status), verb)
+        if row.status == OutageStatus.DRAFT.value:
+            return await self._change_draft(row, verb, change, actor, now, note)
+        prepared = await self._effects.prepare(row, self._intend(row, verb, change, now))
+        undo = self.undo_for(undo_for, row.severity)
+        return await self.start(row, verb, change, actor, undo, now, prepared, what=HAPPENED[verb], note=note)
+
+    async def start(
+        self,
+        row: Record,
+        verb: Verb,
+        change: dict[str, Any],
+        actor: Actor,
+        undo: timedelta,
+        now: datetime,
+        prepared: Prepared,
+        *,
+        what: Happened,
+        note: str = "",
+        held: int | None = None,
+    ) -> Told:
+        """Commit a revision: at once, pending, or held by a brake. `held`: the held one whose place it takes."""
+
+        async def work(conn: Connection) -> Told:
+            current = await records.outage_row(conn, row.id)
+            if current.revision != row.revision or current.status != row.status:
+                raise WorldMoved
+            if held is not None and not await outages.change_revision(
+                conn, row.id, held, RevisionState.HELD, state=RevisionState.UNDONE.value
+            ):
+                raise Conflict("somebody else has released it")
+            released = what is Happened.RELEASED
+            brake = None if released or prepared.intent.ends else await self.brake(conn, prepared, actor, now)
+            number = row.revision + 1
+            episode = prepared.intent.values.get("episode", row.episode)
+            queue = row.pending_until is not None or await outages.has_open_work(conn, row.id)
+            effective_at = max(now + undo, row.pending_until or now)
+            await records.add_revision(
+                conn, row.id, number, episode, verb, change, actor, now, effective_at=effective_at, brake=brake
+            )
+            waits = brake is None and (undo > ZERO or queue)
+            values: dict[str, Any] = {"revision": number}
+            if waits:
+                values["pending_until"] = effective_at
+                if verb is Verb.DECLARE:
+                    values["status"] = prepared.intent.values["status"]
+            await outages.change(conn, row.id, **values)
+            await records.record(
+                conn, verb, row.id, number, actor, now, change, brake.value if brake else None, what=what
+            )
+            if note:
+                await records.note(conn, row.id, number, actor, now, note)
+            if brake is None and not waits:
+                await self._effects.take(conn, row.id, number, prepared, now)
+            return await records.told(conn, row.id, number, created=verb is Verb.DECLARE)
+
+        return await transact(self._db, self._crash, Boundary.VERB, work)
+
+    async def take_due(self, outage_id: str, number: int) -> int:
+        now = self._house.clock()
+        async with self._db.read() as conn:
+            row = await records.outage_row(conn, outage_id)
+            revision = await outages.revision(conn, outage_id, number)
+            busy = await outages.has_open_work(conn, outage_id)
+        if revision is None or revision.state != RevisionState.PENDING.value or busy:
+            return 0
+        verb = Verb(revision.verb)
+        try:
+            intent = self._intend(row, verb, dict(revision.change), now)
+        except (Conflict, Invalid) as error:
+            await self._drop(row, revision, str(error), now)
+            return 0
+        prepared = await self._effects.prepare(row, intent)
+
+        async def work(conn: Connection) -> None:
+            await outages.change(conn, outage_id, pending_until=None)
+            later = [r for r in await outages.revisions_in(conn, outage_id, RevisionState.PENDING) if r.number > number]
+            if later:
+                await outages.change(conn, outage_id, pending_until=later[-1].effective_at)
+            await self._effects.take(conn, outage_id, number, prepared, now)
+            await outages.record(
+                conn,
+                at=now,
+                what=Happened.TOOK_EFFECT,
+                actor=DAEMON,
+                outage_id=outage_id,
+                revision=number,
+                why=verb.value,
+            )
+
+        await transact(self._db, self._crash, Boundary.TAKE_EFFECT, work)
+        return 1
+
+    async def speak(self, outage_id: str, intent: Intent, take: Callable[..., Awaitable[Said]]) -> Said | None:
+        now = self._house.clock()
+        async with self._db.read() as conn:
+            row = await records.outage_row(conn, outage_id)
+            busy = await outages.has_open_work(conn, outage_id)
+        if OutageStatus(row.status) not in OPEN or row.pending_until is not None or busy:
+            return None
+        prepared = await self._effects.prepare(row, intent)
+
+        async def work(conn: Connection) -> Said:
+            current = await records.outage_row(conn, outage_id)
+            if current.revision != row.revision:
+                raise WorldMoved
+            number = row.revision + 1
+            await records.add_revision(
+                conn, outage_id, number, row.episode, intent.verb, {}, DAEMON, now, effective_at=now, brake=None
+            )
+            await outages.change(conn, outage_id, revision=number)
+            return await take(conn, number, prepared, now)
+
+        return await transact(self._db, self._crash, Boundary.SPEAK, work)
+
+    async def _change_draft(
+        self, row: Record, verb: Verb, change: dict[str, Any], actor: Actor, now: datetime, note: str
+    ) -> Told:
+        """A draft has told nobody: it changes, or goes, in silence."""
+        cadence = self._house.cadence(row.severity)
+        async with boundary(self._db, self._crash, Boundary.VERB) as conn:
+            first = await outages.revision(conn, row.id, 1)
+            assert first is not None
+            if verb is Verb.RETRACT:
+                await outages.change(
+                    conn, row.id, status=OutageStatus.RETRACTED.value, ended_at=now, pending_until=None
+                )
+            else:
+                intent = intents.update(row, change, cadence)
+                wanted = dict(first.change) | {name: change[name] for name in ("message", "status") if change.get(name)}
+                await outages.change(conn, row.id, **{k: v for k, v in intent.values.items() if k != "status"})
+                await outages.change_revision(conn, row.id, 1, RevisionState(first.state), change=wanted)
+            number = row.revision + 1
+            await records.add_revision(
+                conn, row.id, number, row.episode, verb, change, actor, now, effective_at=now, brake=None
+            )
+            await outages.change_revision(
+                conn, row.id, number, RevisionState.PENDING, state=RevisionState.EFFECTIVE.value
+            )
+            await outages.change(conn, row.id, revision=number)
+            await records.record(conn, verb, row.id, number, actor, now, change, None)
+            if note:
+                await records.note(conn, row.id, number, actor, now, note)
+            return await records.told(conn, row.id, number, created=False)
+
+    async def _drop(self, row: Record, revision: Record, why: str, now: datetime) -> None:
+        """What was decided before has no place any more (it was resolved meanwhile): it is never said, and that is
+        on record."""
+        async with boundary(self._db, self._crash, Boundary.TAKE_EFFECT) as conn:
+            await outages.change_revision(
+                conn, row.id, revision.number, RevisionState.PENDING, state=RevisionState.UNDONE.value
+            )
+            await outages.change(conn, row.id, pending_until=None)
+            await outages.record(
+                conn, at=now, what=Happened.UNDONE, actor=DAEMON, outage_id=row.id, revision=revision.number, why=why
+            )
+
+    def _intend(self, row: Record, verb: Verb, change: dict[str, Any], now: datetime) -> Intent:
+        match verb:
+            case Verb.DECLARE:
+                return intents.declare(row, change)
+            case Verb.UPDATE:
+                return intents.update(row, change, self._house.cadence(row.severity))
+            case Verb.RESTORE:
+                return intents.restore(row, change)
+            case Verb.RESOLVE | Verb.RETRACT | Verb.MERGE:
+                return intents.end(row, verb, change, now)
+            case Verb.REOPEN:
+                return intents.reopen(row, change, now)
+            case Verb.HOLDING | Verb.PASS_LEAD | Verb.PLAN_ANEW:
+                raise AssertionError(f"{verb} is the daemon's own and never waits")
+
+    async def brake(self, conn: Connection, prepared: Prepared, actor: Actor, now: datetime) -> Brake | None:
+        customers = {new.key.customer_id for new in prepared.reckoned.open if new.fresh}
+        texts = 0
+        if self._house.safety.sms_per_day and ChannelName.SMS in self._house.channels:
+            told = {key.customer_id for key in prepared.reckoned.touched} | customers
+            texts = len(await planning.addresses_hearing(conn, told, [ChannelName.SMS]))
+        return await self._brakes.check(
+            conn, actor=actor, customers=len(customers), texts=texts, message=prepared.intent.message, now=now
+        )
+
+
+def _new_row(declaration: Declaration, now: datetime, actor: Actor, monitor: str) -> dict[str, Any]:
+    return {
+        "kind": "outage",
+        "title": declaration.title,
+        "severity": declaration.severity.value,
+        "effect": declaration.effect.value,
+        "cause": declaration.cause,
+        "cause_code": declaration.cause_code,
+        "eta": declaration.eta,
+        "eta_from": declaration.eta_from,
+        "eta_slips": 0,
+        "at_risk_until": declaration.at_risk_until,
+        "started_at": min(declaration.started_at or now, now),
+        "created_at": now,
+        "created_by": actor.name,
+        "owner": declaration.owner,
+        "external_ref": declaration.external_ref,
+        "monitor": monitor,
+        "estimated_customers": declaration.estimated_customers,
+        "scope": [intents.scope_json(entry) for entry in declaration.scope],
+        "restored": [],
+        "episode": 1,
+        "revision": 1,
+    }
+
+
+def _renamed(prepared: Prepared, outage_id: str) -> Prepared:
+    """A declaration is reckoned before its number is drawn; give the impacts their outage's real name."""
+    reckoned = prepared.reckoned
+    opened = tuple(replace(new, outage_id=outage_id) if new.outage_id == NEW else new for new in reckoned.open)
+    return replace(prepared, reckoned=replace(reckoned, open=opened))
+
+
+def _customers(prepared: Prepared) -> int:
+    return len({key.customer_id for key in prepared.reckoned.touched})
