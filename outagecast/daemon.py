@@ -42,6 +42,8 @@ TICK = timedelta(seconds=0.5)
 second."""
 SLOW_TICK = timedelta(seconds=2)
 HEARTBEAT = timedelta(seconds=20)
+COUNT_EVERY = timedelta(seconds=15)
+"""How often the metrics are counted from rows: about what Prometheus scrapes."""
 PATIENCE = timedelta(seconds=25)
 """How long SIGTERM waits for answers that are on their way (rules, "States")."""
 STALE_TICK_SECONDS = 15.0
@@ -99,10 +101,12 @@ class Daemon:
         self._waker = asyncio.create_task(self._wake_on_change(), name="waker")
         self.scheduler.every(TICK, "tick", self._tick)
         self.scheduler.every(SLOW_TICK, "slow_tick", self._slow_tick)
+        self.scheduler.every(COUNT_EVERY, "metrics", self.metrics.refresh)
         self.scheduler.every(HEARTBEAT, "heartbeat", self.recovery.heartbeat)
         self.scheduler.start()
         await self._tick()
         await self._slow_tick()
+        await self.metrics.refresh()
         self.scheduler.last_tick.update({"tick": monotonic(), "slow_tick": monotonic()})
         _calm_the_collector()
 
@@ -181,7 +185,6 @@ class Daemon:
     async def _slow_tick(self) -> None:
         await self.recovery.look()
         await self.receipts.apply_early()
-        await self.metrics.refresh()
         self._note_dead_routes()
 
     async def _wake_on_change(self) -> None:

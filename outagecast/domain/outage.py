@@ -34,7 +34,7 @@ class Severity(StrEnum):
 
 
 class Verb(StrEnum):
-    """What a revision did. The last three are the daemon's own."""
+    """What a revision did. The last two are the daemon's own."""
 
     DECLARE = "declare"
     UPDATE = "update"
@@ -46,8 +46,6 @@ class Verb(StrEnum):
     HOLDING = "holding"
     PASS_LEAD = "pass_lead"
     """Another outage's change made this one speak: the lead passed here, or its line is better off."""
-    PLAN_ANEW = "plan_anew"
-    """What had not left by its promise is said again with present facts."""
 
 
 END_VERBS = frozenset({Verb.RESOLVE, Verb.RETRACT, Verb.MERGE})

@@ -32,13 +32,10 @@ class EndReason(StrEnum):
     NEWER_REVISION = "newer_revision"
     OUTAGE_ENDED = "outage_ended"
     PROMISE_PASSED = "promise_passed"
-    MERGED = "merged"
     SMS_PER_DAY = "sms_per_day"
     GAVE_UP = "gave_up"
     REJECTED = "rejected"
-    AMBIGUOUS_TWICE = "ambiguous_twice"
     UNDELIVERED = "undelivered"
-    HANDLED = "handled"
 
 
 ADDRESS_REASONS = frozenset({SuppressReason.OPTED_OUT, SuppressReason.DEAD_ADDRESS, SuppressReason.BY_STAFF})

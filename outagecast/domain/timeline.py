@@ -18,7 +18,6 @@ class Happened(StrEnum):
     TOOK_EFFECT = "took_effect"
     HOLDING_SENT = "holding_sent"
     LEAD_PASSED = "lead_passed"
-    PLANNED_ANEW = "planned_anew"
     HELD = "held"
     UNHELD = "unheld"
     PAUSED = "paused"
@@ -37,4 +36,3 @@ class Happened(StrEnum):
     STAFF_CHANGED = "staff_changed"
     TOKEN_CHANGED = "token_changed"
     RETRIED = "retried"
-    RECOVERED = "recovered"

@@ -31,10 +31,7 @@ class Promises:
         While everything is paused nothing is said; the first look afterwards says one thing in its present form.
         """
         async with self._house.db.read() as conn:
-            if (
-                await outages.get_meta(conn, "paused") is not None
-                or await outages.get_meta(conn, "restored") is not None
-            ):
+            if await outages.get_meta(conn, "paused") is not None:
                 return 0
             due = await outages.to_look_at(conn, self._house.clock())
         for outage_id in due:

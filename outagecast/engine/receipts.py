@@ -15,6 +15,8 @@ from outagecast.storage.batches import Record
 from outagecast.storage.engine import Connection
 
 S = DeliveryState
+LOOKS = 15
+"""How often early receipts are looked for after one came, a look every two seconds: longer than an answer takes."""
 FINAL = frozenset({ReceiptState.DELIVERED.value, ReceiptState.UNDELIVERED.value})
 _PROVIDER = Actor(kind=ActorKind.PROVIDER, name="twilio", role=Role.VIEWER)
 
@@ -32,6 +34,7 @@ class Receipts:
         self._house = house
         self._crash = crash
         self._on_failure = on_failure
+        self._looks = LOOKS
         self.unknown = 0
         """Receipts that named nothing of ours since the start."""
 
@@ -53,6 +56,8 @@ class Receipts:
                 provider_id=receipt.provider_id,
                 now=now,
             )
+            if row.state == S.TRANSMITTING.value:
+                self._looks = LOOKS
             if receipt.state is not ReceiptState.UNDELIVERED or row.attempt_number == row.attempt:
                 await self._raise(conn, row, receipt.state, receipt.code, now)
             if receipt.suppress_as and row.address_id is not None:
@@ -64,7 +69,12 @@ class Receipts:
         return True
 
     async def apply_early(self) -> int:
-        """Receipts that came before our own commit of the acceptance; how many rows they raised."""
+        """Receipts that came before our own commit of the acceptance; how many rows they raised.
+
+        Looked for at the start and for a while after one came early: the question goes over every accepted row."""
+        if self._looks == 0:
+            return 0
+        self._looks -= 1
         now = self._house.clock()
         async with self._house.db.read() as conn:
             early = await deliveries.early_receipts(conn)

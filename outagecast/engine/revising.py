@@ -375,7 +375,7 @@ class Revising:
                 return intents.end(row, verb, change, now)
             case Verb.REOPEN:
                 return intents.reopen(row, change, now)
-            case Verb.HOLDING | Verb.PASS_LEAD | Verb.PLAN_ANEW:
+            case Verb.HOLDING | Verb.PASS_LEAD:
                 raise AssertionError(f"{verb} is the daemon's own and never waits")
 
     async def brake(self, conn: Connection, prepared: Prepared, actor: Actor, now: datetime) -> Brake | None:

@@ -77,7 +77,7 @@ def _may_go(now: datetime | BindParameter[datetime]) -> list[ColumnElement[bool]
         ),
     )
     staff = deliveries.c.audience == "staff"
-    stopped = select(meta.c.key).where(_one_of(meta.c.key, ("paused", "restored")))
+    stopped = select(meta.c.key).where(meta.c.key == "paused")
     return [
         or_(deliveries.c.expires_at.is_(None), deliveries.c.expires_at > now),
         or_(staff, outage.exists()),

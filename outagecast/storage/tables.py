@@ -211,7 +211,7 @@ deliveries = Table(
         "uq_deliveries_key",
         "outage_id", "episode", "channel", "address_id", "kind", "revision", "audience", unique=True,
     ),
-    Index("ix_deliveries_due", "channel", "due_at", "rank", sqlite_where=_PLANNED, postgresql_where=_PLANNED),
+    Index("ix_deliveries_due", "channel", "rank", "due_at", sqlite_where=_PLANNED, postgresql_where=_PLANNED),
     Index("ix_deliveries_busy", "state", sqlite_where=_ON_THE_WAY, postgresql_where=_ON_THE_WAY),
     Index("ix_deliveries_address", "address_id", "outage_id"), Index("ix_deliveries_outage", "outage_id", "revision"),
 )  # fmt: skip

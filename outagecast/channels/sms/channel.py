@@ -1,6 +1,7 @@
 """The SMS channel: one text, one POST to Twilio, one outcome."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ _LONGEST_VALIDITY = 36_000  # seconds; Twilio's own limit and default
 _LONGEST_WAIT = timedelta(hours=24)  # for a Retry-After that means something else
 _PAGE = 200
 _MOST_LISTED = 2_000
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _LOOKUPS = 4  # numbers asked for at once, beside the messages
 
 
@@ -161,10 +163,9 @@ class SmsChannel:
         self._up = False
 
     def _form(self, message: SmsMessage) -> bytes:
-        text = (
-            f"To={quote_plus(message.to)}&Body={quote_plus(message.body, errors='replace')}"
-            f"{self._tail}{quote_plus(quote(message.key, safe=''))}"
-        )
+        to = f"%2B{message.to[1:]}" if message.to[1:].isdigit() else quote_plus(message.to)
+        key = message.key if _PLAIN_KEY.fullmatch(message.key) else quote_plus(quote(message.key, safe=""))
+        text = f"To={to}&Body={quote_plus(message.body, errors='replace')}{self._tail}{key}"
         if message.expires_at is not None:
             left = int((message.expires_at - self._clock()).total_seconds())
             text += f"&ValidityPeriod={min(max(left, 1), _LONGEST_VALIDITY)}"

@@ -118,7 +118,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_deliveries_due",
         "deliveries",
-        ["channel", "due_at", "rank"],
+        ["channel", "rank", "due_at"],
         unique=False,
         sqlite_where=sa.text("state = 'planned'"),
         postgresql_where=sa.text("state = 'planned'"),
