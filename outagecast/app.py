@@ -1,5 +1,6 @@
 """Starts and stops: the core, the daemon, the web server. With `core.py` the only place with a clock, randomness and
-ids."""
+ids.
+"""
 
 import asyncio
 import os
@@ -47,7 +48,8 @@ async def run(
 
 def crash_points(environ: Mapping[str, str]) -> Crash:
     """For fault tests: `OUTAGECAST_CRASHPOINT=name:n` ends the process, as SIGKILL would, at the n-th passage of a
-    named point (engine/crashpoints.py). ValueError for a name that no point has."""
+    named point (engine/crashpoints.py). ValueError for a name that no point has.
+    """
     wanted, _, number = environ.get("OUTAGECAST_CRASHPOINT", "").partition(":")
     if not wanted:
         return never

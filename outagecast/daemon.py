@@ -39,7 +39,8 @@ from outagecast.web.services import Services
 log = structlog.get_logger(__name__)
 TICK = timedelta(seconds=0.5)
 """How often due rows are looked for: a promise is a matter of minutes, a command's row should be noticed within a
-second."""
+second.
+"""
 SLOW_TICK = timedelta(seconds=2)
 HEARTBEAT = timedelta(seconds=20)
 COUNT_EVERY = timedelta(seconds=15)
@@ -221,7 +222,8 @@ class Daemon:
 
 def _calm_the_collector() -> None:
     """What is loaded by now stays, and planning makes hundreds of thousands of objects that are no garbage: with
-    Python's own thresholds the collector took a quarter of a wave's time, tens of milliseconds of lag at once."""
+    Python's own thresholds the collector took a quarter of a wave's time, tens of milliseconds of lag at once.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

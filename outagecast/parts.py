@@ -1,5 +1,6 @@
 """The rooms' parts as the settings want them: the house, the words, the channels, the doors of monitors and
-callbacks."""
+callbacks.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime

@@ -1,7 +1,8 @@
 """When to speak next, when to ask the desk, when the daemon keeps the promise itself.
 
 Pure arithmetic on due times; the ticker only asks. A promise is kept by the desk's word or by a HOLDING notice that
-starts early enough for its wave to have left."""
+starts early enough for its wave to have left.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -93,7 +94,8 @@ def look(cadence: Cadence, standing: Standing, now: datetime) -> Look:
 
 def hold_at(cadence: Cadence, standing: Standing) -> datetime:
     """When the daemon must speak if the desk does not: the promise less the smaller of a quarter of its interval and
-    the wave."""
+    the wave.
+    """
     if standing.next_update_by is None:
         return standing.last_word_at + cadence.hold_slow
     interval = standing.next_update_by - standing.promised_at

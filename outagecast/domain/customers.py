@@ -1,7 +1,8 @@
 """What customers and their contacts write about themselves, normalised once: addresses, language, zone and wishes.
 
 Every function takes a trimmed text that is not empty and gives its one canonical form; ValueError says what is wrong,
-as a clause that follows the text itself ("is not a phone number …")."""
+as a clause that follows the text itself ("is not a phone number …").
+"""
 
 import re
 from collections.abc import Sequence
@@ -49,7 +50,8 @@ _LANGUAGES = frozenset(_CODES[at : at + 2] for at in range(0, len(_CODES), 2))
 def phone(text: str, region: str | None) -> str:
     """A number as E.164; `region` (`US`) is where one without a country code is dialled.
 
-    Possible numbers are taken, not only assigned ones: numbering plans grow faster than the tables."""
+    Possible numbers are taken, not only assigned ones: numbering plans grow faster than the tables.
+    """
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
@@ -65,7 +67,8 @@ def email(text: str) -> str:
     """An address in lower case, its domain in ASCII. Nobody is asked whether it exists.
 
     The local part is lowered too, against the letter of RFC 5321 2.4: no mail system in use tells `Bob` from `bob`, and
-    whoever opted out as the one must not be written to as the other."""
+    whoever opted out as the one must not be written to as the other.
+    """
     try:
         found = email_validator.validate_email(
             text, check_deliverability=False, allow_smtputf8=False, test_environment=True

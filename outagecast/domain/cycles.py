@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 def find_cycles(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
     """One cycle for each knot of things that need each other, as `[a, b, …, a]`, the least name first.
 
-    Own stacks instead of recursion: chains of needs may be deeper than Python's limit."""
+    Own stacks instead of recursion: chains of needs may be deeper than Python's limit.
+    """
     return sorted(_shortest_round(min(knot), frozenset(knot), edges) for knot in _knots(edges))
 
 

@@ -1,6 +1,7 @@
 """A delivery's states, what a channel answers, and what follows from the answer.
 
-The one table of transitions is `TRANSITIONS`; storage guards every change of state with it."""
+The one table of transitions is `TRANSITIONS`; storage guards every change of state with it.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -66,7 +67,8 @@ class Deferred:
     """Not taken, may be tried again. ROUTE: nobody gets through (connect, login, 429); else this message or address
     only.
 
-    `retry_after` is the provider's own word (Retry-After), when it gave one."""
+    `retry_after` is the provider's own word (Retry-After), when it gave one.
+    """
 
     scope: FailureScope
     code: str
@@ -79,7 +81,8 @@ class Rejected:
     """Refused for good. ADDRESS: dead or opted out, to be suppressed. ROUTE: our account or sender is wrong: staff
     must act.
 
-    `suppress_as` names the SuppressReason when scope is ADDRESS (`opted_out`, `dead_address`)."""
+    `suppress_as` names the SuppressReason when scope is ADDRESS (`opted_out`, `dead_address`).
+    """
 
     scope: FailureScope
     code: str
@@ -107,7 +110,8 @@ class ReceiptState(StrEnum):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
     """The provider's later word on one attempt. `key` is our attempt's id; `provider_id` theirs; either may be
-    missing."""
+    missing.
+    """
 
     key: str | None
     provider_id: str | None
@@ -143,7 +147,8 @@ def after(
     """What follows from an outcome: done, retry, give up or unknown.
 
     `attempt` counts tries so far (1 after the first); `age` is the time since the row was first due; `endless` rows (an
-    acknowledgement of an open outage) are never given up; `jitter` lies in [0, 1)."""
+    acknowledgement of an open outage) are never given up; `jitter` lies in [0, 1).
+    """
     match outcome:
         case Accepted():
             return After(state=S.ACCEPTED)

@@ -18,7 +18,8 @@ _EXAMPLES = '"90s", "30m", "1h30m" or "2d"'
 def parse_duration(text: str) -> timedelta:
     """The duration of a text: whole numbers, each with its unit d, h, m, s or ms, larger units first.
 
-    ValueError says what is wrong together with the mend."""
+    ValueError says what is wrong together with the mend.
+    """
     plain = text.strip()
     if plain.isdecimal():
         raise ValueError(f'has no unit (write "{plain}s", "{plain}m" or "{plain}h")')
@@ -40,7 +41,8 @@ def parse_duration(text: str) -> timedelta:
 def format_duration(length: timedelta) -> str:
     """The shortest text that `parse_duration` reads as this length; parts of a millisecond are cut off.
 
-    ValueError for a negative length, which no setting has."""
+    ValueError for a negative length, which no setting has.
+    """
     rest = length // timedelta(milliseconds=1)
     if length < timedelta(0):
         raise ValueError("a duration is never negative")

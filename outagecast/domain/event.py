@@ -24,7 +24,8 @@ class Event:
 
     `occurred_at` is None where the payload does not say. `hints`: what the payload names, by kind, as it spells it,
     matched against the inventory later. `link` is an http(s) address or "". All text is one line, without control or
-    direction characters, and is never a customer's words by itself."""
+    direction characters, and is never a customer's words by itself.
+    """
 
     dedup_key: str
     action: EventAction

@@ -2,7 +2,8 @@
 
 What a revision says to all is `RevisionFacts`, kept once; what it says to one address is `OwnFacts`, kept on the
 delivery's row. The words are a function of these two alone, so a retry says what was planned. Both go to the database
-as compact JSON: times as integer microseconds since 1970 UTC, absent values left out."""
+as compact JSON: times as integer microseconds since 1970 UTC, absent values left out.
+"""
 
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -50,7 +51,8 @@ class Line:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RevisionFacts:
     """What one revision says to all. `said_at` is its effective_at; `message` the desk's words to customers, "" if
-    none."""
+    none.
+    """
 
     outage_id: str
     episode: int
@@ -79,7 +81,8 @@ class OwnFacts:
     `first`: nothing of this outage has left to it before (it starts the e-mail thread). `combined`: acknowledgement and
     end in one. `slow`: the holding notice that names no clock time. `repaired_at`: another cause was repaired then, the
     line is still down. `carried` are earlier words of the desk that had not left to this address yet. `address_ref` is
-    the address's number (for its page and its way out); `lines` are ordered by customer, place, label."""
+    the address's number (for its page and its way out); `lines` are ordered by customer, place, label.
+    """
 
     kind: str
     name: str

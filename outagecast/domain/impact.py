@@ -19,7 +19,8 @@ Scope: TypeAlias = Mapping[Ref, Level]
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Assessment:
     """What is worse than NO_IMPACT, by id; `sites` and `customers` hold what the scope declares, `circuits` the pinned
-    and the declared ones, `needs` the shared expressions by their number."""
+    and the declared ones, `needs` the shared expressions by their number.
+    """
 
     elements: dict[str, Level]
     services: dict[str, Level]
@@ -37,7 +38,8 @@ class Assessment:
         """The causes of a thing's level, nearest first; the last one is named in the scope. `need:17` asks for a need.
 
         A thing named itself has itself; what is not affected has none. For a node that lost its paths the cause is what
-        cut it, for lost redundancy what took the second path or the alternative away."""
+        cut it, for lost redundancy what took the second path or the alternative away.
+        """
         kind, thing_id = split_ref(ref)
         number = self.need_numbers.get(int(thing_id)) if kind is ThingKind.NEED else self.network.index.get(ref)
         if number is None:
@@ -66,7 +68,8 @@ def union(scopes: Iterable[Scope]) -> Scope:
 
 def touched(*, alone: Level, together: Level, without: Level) -> bool:
     """Does an outage touch a thing? `alone`: its level by this outage's scope only; `together`: by the union of all
-    open scopes; `without`: by the union of the others."""
+    open scopes; `without`: by the union of the others.
+    """
     return alone > Level.NO_IMPACT or together > without
 
 

@@ -9,7 +9,8 @@ from outagecast.domain.inventory import InventoryKind, Value
 Row: TypeAlias = tuple[Value | None, ...]
 """File number, line, the values of the kind's COLUMNS in their order (None: not mentioned), attributes.
 
-The attributes are a JSON merge patch (RFC 7396), None where none are mentioned."""
+The attributes are a JSON merge patch (RFC 7396), None where none are mentioned.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,7 @@
 """The columns of the inventory: how each cell of a file or field of the API is read, and what it becomes.
 
-`None` stands for "not mentioned" (the stored value stays), "" for "empty" (it is cleared)."""
+`None` stands for "not mentioned" (the stored value stays), "" for "empty" (it is cleared).
+"""
 
 import math
 import unicodedata

@@ -2,7 +2,8 @@
 
 A network is built once per version of the inventory and never changes, so that several threads may ask it at once
 (`impact.py` does the asking). Circuits number millions and are not in here, except those that something depends on
-("pinned"): 100,000 elements and 150,000 distinct needs are some 60 MB."""
+("pinned"): 100,000 elements and 150,000 distinct needs are some 60 MB.
+"""
 
 from array import array
 from collections.abc import Iterable, Mapping
@@ -70,7 +71,8 @@ class Network:
         """The network of an inventory; `needs` are the expressions that rows in storage share, with their numbers.
 
         Every iterable is read once. A name that no row has is a thing of which only a scope can say something.
-        ValueError if an expression is malformed."""
+        ValueError if an expression is malformed.
+        """
         builder = _Builder()
         builder.add_elements(elements)
         for service in services:

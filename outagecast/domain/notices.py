@@ -60,7 +60,8 @@ class ThingKey(NamedTuple):
 class ThingNow:
     """A circuit or service as it is after this revision. `touching`: the open outages that touch it, the first first.
 
-    `level` is the union's, NO_IMPACT when nothing touches it; `since` when the present trouble began."""
+    `level` is the union's, NO_IMPACT when nothing touches it; `since` when the present trouble began.
+    """
 
     key: ThingKey
     customer: str
@@ -91,7 +92,8 @@ class AddressHistory:
     the kinds planned but not left, FAILED acknowledgements included; `blocked`: its acknowledgement is SUPPRESSED for a
     reason of the address. `eta` is the ETA last sent, meaningful when `left`. `unsaid`: the lines of what is planned
     and has not left, the newest for each thing: a newer message takes its place and has to say them as well. Those of a
-    combined end come without `was`, because that address was told nothing before."""
+    combined end come without `was`, because that address was told nothing before.
+    """
 
     acked: bool = False
     left: bool = False

@@ -182,7 +182,8 @@ class Ending:
 
 def move(current: OutageStatus, to: OutageStatus) -> OutageStatus:
     """The new status if the table allows it; Conflict if not. Staying where one is is always allowed for open
-    states."""
+    states.
+    """
     if current is to and current in OPEN:
         return to
     if to not in TRANSITIONS[current]:

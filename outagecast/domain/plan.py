@@ -37,7 +37,8 @@ def plan(
     """What to say to one address.
 
     `heard`: every thing it hears about or has leads for, with the level as this address hears it (NO_IMPACT where its
-    contacts do not want to know). `told`: its leads that have not ended, by thing. `history`: by outage."""
+    contacts do not want to know). `told`: its leads that have not ended, by thing. `history`: by outage.
+    """
     leads: list[Lead] = []
     said: dict[str, list[Said]] = {}
     covered = False

@@ -1,7 +1,8 @@
 """Which nodes still reach a gateway, and over how many ways: the graph of nodes and links.
 
 Things are the small integers that `network.py` gives them. All gateways count as one place. Every walk is a loop with
-its own stack, as real networks are deeper than the recursion limit."""
+its own stack, as real networks are deeper than the recursion limit.
+"""
 
 from array import array
 from collections.abc import Iterable, Sequence
@@ -76,7 +77,8 @@ class LinkGraph:
 
         `blocking`: what is `level` or worse by name, site or need. `levels` must hold OUTAGE for the links of nodes
         that are OUTAGE. For OUTAGE the reason is a thing on the shortest path of old, for DEGRADED one that a path left
-        passes."""
+        passes.
+        """
         below = self._below(blocking)
         clear = self._reattached(below, levels, level)
         cut = {node: why for node, why in below.items() if node not in clear and levels[node] < level}
@@ -164,7 +166,8 @@ class LinkGraph:
 
     def _walk(self, levels: bytearray) -> "_Walk":
         """Depth first from the gateways (all numbered 0, so that they are one) over what is not OUTAGE, among the nodes
-        that had two ways: a second path never leaves these. Tarjan's low numbers tell the bridges."""
+        that had two ways: a second path never leaves these. Tarjan's low numbers tell the bridges.
+        """
         start, far, via, within = self.start, self.far, self.via, self.had_two
         size = len(within)
         number, low, parent, entry, order = [-1] * size, [0] * size, [-1] * size, [-1] * size, []

@@ -55,7 +55,8 @@ def transliterate(text: str) -> str:
 
     All or nothing: if one character has no likeness in GSM-7 (Cyrillic, Chinese, an emoji), the text costs UCS-2 anyway
     and keeps its letters; only its blanks and quotation marks become plain. Nothing is ever dropped that a reader would
-    see, save accents."""
+    see, save accents.
+    """
     if _IS_GSM.fullmatch(text):
         return text
     composed = unicodedata.normalize("NFC", text)

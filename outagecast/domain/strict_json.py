@@ -15,7 +15,8 @@ _NESTING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 def parse_json(text: str) -> Any:
     """The value of a JSON text (RFC 8259); ValueError says what is wrong with it, without repeating it.
 
-    Refused: NaN and Infinity, nesting deeper than 32, numbers of more than 400 digits."""
+    Refused: NaN and Infinity, nesting deeper than 32, numbers of more than 400 digits.
+    """
     _check_depth(text)
     try:
         return json.loads(text, parse_constant=_no_constant, parse_int=_integer)

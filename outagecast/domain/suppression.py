@@ -1,5 +1,6 @@
 """Why something was not sent. Every row that ends without sending carries one of these words; pages, log and metrics
-use it too."""
+use it too.
+"""
 
 from enum import StrEnum
 

@@ -59,7 +59,8 @@ def _to_unacknowledged(
     speaking: Speaking, outage_id: str, said: list[Said], history: AddressHistory, down: bool
 ) -> Utterance | None:
     """This outage has told this address nothing yet: what is down is acknowledged with present facts; what ended first
-    is told at once. What another outage had told it is down is told to be back, whatever else is to be said."""
+    is told at once. What another outage had told it is down is told to be back, whatever else is to be said.
+    """
     known_back = [s for s in said if s.news is News.BACK and s.known]
     if down:
         if history.blocked and not history.waiting:

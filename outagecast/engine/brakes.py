@@ -39,7 +39,8 @@ class Brakes:
         self, conn: Connection, *, actor: Actor, customers: int, texts: int, message: str, now: datetime
     ) -> Brake | None:
         """The first brake that a revision exceeds: how many customers it newly tells, how many texts it plans, what
-        it links to."""
+        it links to.
+        """
         safety = self._house.safety
         if safety.approve_above and customers > safety.approve_above:
             return Brake.APPROVE_ABOVE

@@ -2,7 +2,8 @@
 
 A feeder claims due rows in batches and has them rendered off the loop; as many workers as the channel has lanes write
 them. A route that is down stops all lanes at once, gives the rows back and is probed with one row every
-`probe_after`."""
+`probe_after`.
+"""
 
 import asyncio
 import contextlib

@@ -1,5 +1,6 @@
 """A revision takes effect: the outage changes, impacts are reckoned, facts frozen, messages planned; one
-transaction."""
+transaction.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -23,7 +23,8 @@ from outagecast.storage.engine import Database
 
 UNLIMITED = {ChannelName.EMAIL: 200.0, ChannelName.SMS: 20.0}
 """Messages a second reckoned with where no limit is set: well below what was measured, so that a promise starts
-early."""
+early.
+"""
 REACTION = timedelta(seconds=2)
 """What passes at the most between a due time and the first message on the wire: the ticker's second, and planning."""
 
@@ -49,7 +50,8 @@ class House:
     changes: Changes
     speed: float = 1.0
     """How fast the clock runs (`--speed`); time-outs and leases are stretched by it so that they stay as long as
-    they are."""
+    they are.
+    """
     _wishes: dict[str, Wishes] = field(default_factory=dict)
 
     def cadence(self, severity: str) -> Cadence:

@@ -3,7 +3,8 @@
 An alarm is what a monitor holds up under one key. It opens a draft at once; with `action = "declare"` the draft is
 released when the alarm has lasted `hold_down`, unless it would reach too many. Storms and flapping end here: what an
 open outage or draft already holds down is noted there, and an alarm that clears before its hold-down takes its draft
-back in silence."""
+back in silence.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

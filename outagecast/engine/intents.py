@@ -1,5 +1,6 @@
 """What a verb makes of an outage: from its row and the change asked for to the new row and who is to be spoken to.
-Pure."""
+Pure.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ class Intent:
     """A verb, ready to take effect. `values` are the outage's new columns.
 
     `reckons`: what is down may change. `ends`: nothing of the outage is down afterwards. `only_better`: nobody may be
-    newly touched (restoring). `to_all`: it has a word for everybody it leads. `promises`: a new promise is given."""
+    newly touched (restoring). `to_all`: it has a word for everybody it leads. `promises`: a new promise is given.
+    """
 
     verb: Verb
     values: Mapping[str, Any]
@@ -67,7 +69,8 @@ def declare(row: Any, change: Mapping[str, Any]) -> Intent:
 
 def update(row: Any, change: Mapping[str, Any], cadence: Cadence) -> Intent:
     """One update. Its word goes to all when it has a message or a changed ETA; a changed scope alone speaks to whom
-    it concerns."""
+    it concerns.
+    """
     current = OutageStatus(row.status)
     values: dict[str, Any] = {}
     if "status" in change:
@@ -95,7 +98,8 @@ def update(row: Any, change: Mapping[str, Any], cadence: Cadence) -> Intent:
 
 def restore(row: Any, change: Mapping[str, Any]) -> Intent:
     """What is named is back. Things of the scope leave it; circuits, customers and sites may be back before their
-    cause is."""
+    cause is.
+    """
     restored = {(e["kind"], e["id"]) for e in change["scope"]}
     scope = [e for e in row.scope if (e["kind"], e["id"]) not in restored]
     named = {(e["kind"], e["id"]) for e in row.scope}

@@ -1,7 +1,8 @@
 """Group commit for the outbox: what all lanes want written at one moment is one transaction.
 
 A lane that is about to write asks for its mark and waits until it is durable; the outcome of its message before goes
-into the same transaction at the latest. So a crash leaves at most one message a lane whose fate nobody knows."""
+into the same transaction at the latest. So a crash leaves at most one message a lane whose fate nobody knows.
+"""
 
 import asyncio
 import contextlib
@@ -22,7 +23,8 @@ from outagecast.storage.engine import Connection, Database, DatabaseFault
 log = structlog.get_logger(__name__)
 GATHER = 0.004
 """Seconds a transaction waits for the other lanes' marks: a commit costs about as much, and one for ten beats ten
-for one."""
+for one.
+"""
 PAUSE_AFTER_FAULT = 0.5
 """Seconds between tries while the database refuses to write (full, locked, gone)."""
 
@@ -51,7 +53,8 @@ class _Batch:
 
 class Ledger:
     """The only writer of what happens between PLANNED and the provider's answer. `crash` is a named point for fault
-    tests."""
+    tests.
+    """
 
     def __init__(
         self,

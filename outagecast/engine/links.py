@@ -49,7 +49,8 @@ class Links:
 
     def message_id(self, outage_id: str, episode: int, address_ref: int, kind: str, revision: int) -> str:
         """A stable Message-ID holding 128 bits of the delivery's key: a retry has the same one, so that receivers
-        can tell."""
+        can tell.
+        """
         return self._message_id(f"{outage_id}|{episode}|{address_ref}|{kind}|{revision}")
 
     def _message_id(self, key: str) -> str:

@@ -1,7 +1,8 @@
 """The verbs, one transaction each, with their timeline line. Desk, API, hooks and commands all come through here.
 
 A verb is committed as a revision. Without `undo_for` it takes effect in the same transaction; with it, it waits as
-PENDING until the ticker lets it take effect, and can be undone until then."""
+PENDING until the ticker lets it take effect, and can be undone until then.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -67,7 +68,8 @@ class Operations:
         """A new outage, or the one that the same key or external number already made. `undo_for` None takes the
         cadence's.
 
-        Raises Invalid for what the scope names and nobody knows, and for a key used with another body."""
+        Raises Invalid for what the scope names and nobody knows, and for a key used with another body.
+        """
         async with self._revising.verbs:
             existing = await self._revising.existing(declaration, actor, idempotency)
             if existing is not None:
@@ -204,13 +206,15 @@ class Operations:
 
     async def speak(self, outage_id: str, intent: Intent, take: Callable[..., Awaitable[Said]]) -> Said | None:
         """The daemon's own revision (a holding notice): `take` is given (conn, number, prepared, now) in the
-        transaction."""
+        transaction.
+        """
         async with self._revising.verbs:
             return await self._revising.until_still(lambda: self._revising.speak(outage_id, intent, take))
 
     async def map_change(self, outage_id: str) -> MapChange | None:
         """What the inventory's change since the last reckoning would change here (rule 7): nothing is applied. None
-        where the inventory is the same; an update that names the scope again applies it."""
+        where the inventory is the same; an update that names the scope again applies it.
+        """
         async with self._db.read() as conn:
             row = await records.outage_row(conn, outage_id)
             version = await inventory.inventory_version(conn)

@@ -3,7 +3,8 @@ answer.
 
 Addresses are planned in chunks, each read, decided off the event loop and written. `speak` runs inside the verb's
 transaction, or, above the wave limit, inside the transactions of its chunks; both give the same rows, because a plan
-compares states and depends on nothing that the other chunks do."""
+compares states and depends on nothing that the other chunks do.
+"""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -121,7 +122,8 @@ class Planner:
         self, conn: Connection, speech: Speech, changed: Iterable[str], *, touched: Iterable[str]
     ) -> list[int]:
         """The addresses a revision has to look at: those of whom something changed, and, where it has a word for all,
-        everybody it touches, leads or still owes a message."""
+        everybody it touches, leads or still owes a message.
+        """
         outage_id = speech.speaking.outage_id
         customers = set(changed)
         found: set[int] = await planning.addresses_told_about(conn, customers)
@@ -493,7 +495,8 @@ def _thing(key: ThingKey, findings: Findings) -> ThingNow | None:
 
 def _as_heard(wanting: tuple[Hearer, ...], thing: ThingNow, prior: Sequence[Lead]) -> Level:
     """The level as this address hears it. Whoever was told it is down is not told "back" because his wishes changed
-    meanwhile."""
+    meanwhile.
+    """
     level = hears(wanting, thing.key.customer_id, thing.level)
     leader = next((lead for lead in prior if lead.role is Role.LEADS), None)
     if level is Level.NO_IMPACT and leader is not None and thing.level >= min(leader.level, Level.DEGRADED):

@@ -26,13 +26,15 @@ from outagecast.storage.engine import Connection
 SHOWN = 50
 SAMPLED_CHUNKS = 10
 """Above this many chunks of addresses the segments are counted on a sample and scaled: rendering 100,000 texts takes
-seconds."""
+seconds.
+"""
 
 
 @dataclass(kw_only=True, slots=True)
 class Preview:
     """Who would hear what. `suppressed` counts rows that would say nothing, by reason; `unreachable` shows the first
-    few."""
+    few.
+    """
 
     customers: int = 0
     circuits: int = 0
@@ -233,7 +235,8 @@ def _row(declaration: Declaration, now: datetime) -> Any:
 
 def _telling(said: list[PlannedRow]) -> list[PlannedRow]:
     """Three that tell most: a typical one (one line, mail), the one with most to say, and one with an odd alphabet
-    or a text."""
+    or a text.
+    """
     if not said:
         return []
     mails = [r for r in said if r.values["channel"] == ChannelName.EMAIL.value] or said

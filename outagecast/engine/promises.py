@@ -66,7 +66,8 @@ class Promises:
 
     async def _hold(self, outage_id: str) -> None:
         """Say the holding notice as a revision of the daemon's own. What is due is judged once more inside: the desk
-        may have been quicker."""
+        may have been quicker.
+        """
         intent = Intent(verb=Verb.HOLDING, values={}, to_all=True, desk_word=False)
 
         async def take(conn: Connection, number: int, prepared: Prepared, now: datetime) -> Said:

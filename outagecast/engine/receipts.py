@@ -71,7 +71,8 @@ class Receipts:
     async def apply_early(self) -> int:
         """Receipts that came before our own commit of the acceptance; how many rows they raised.
 
-        Looked for at the start and for a while after one came early: the question goes over every accepted row."""
+        Looked for at the start and for a while after one came early: the question goes over every accepted row.
+        """
         if self._looks == 0:
             return 0
         self._looks -= 1
@@ -145,7 +146,8 @@ class Receipts:
 
     async def _call_off(self, conn: Connection, row: Record, state: S, now: datetime) -> bool:
         """A planned or claimed retry becomes what the first attempt was, ACCEPTED; the new fence turns its claim
-        away."""
+        away.
+        """
         steps = ((S.PLANNED, S.LEASED), (S.LEASED, S.TRANSMITTING), (S.TRANSMITTING, S.ACCEPTED))
         for expect, to in steps[state is S.LEASED :]:
             if not await deliveries.move(

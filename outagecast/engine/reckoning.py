@@ -2,7 +2,8 @@
 
 A reckoning looks at one outage that changes. Only things it touches before or after can change their level, so only
 those are looked at, for every open outage. The heavy part runs in a worker thread; the caller commits the differences
-in a transaction that first checks that the world has not moved meanwhile (`World.generation`)."""
+in a transaction that first checks that the world has not moved meanwhile (`World.generation`).
+"""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +35,8 @@ from outagecast.storage.planning import Touchable
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Extent:
     """How far one outage reaches: its scope with areas resolved, and what is back although the scope still names its
-    cause."""
+    cause.
+    """
 
     scope: Scope
     back: frozenset[tuple[str, str]] = frozenset()
@@ -331,7 +333,8 @@ def impact_rows(
     reckoned: Reckoned, episodes: Mapping[str, int], *, outage_id: str, from_at: datetime, at: datetime
 ) -> list[outages.ImpactRow]:
     """The intervals to open as rows: what the outage newly touches lasts since `from_at`, everything else changes
-    `at` now."""
+    `at` now.
+    """
     return [
         outages.ImpactRow(
             outage_id=new.outage_id,

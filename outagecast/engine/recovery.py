@@ -1,5 +1,6 @@
 """Rows whose fate is unknown: found after a crash or a lapse, asked about where the provider can tell, tried once
-more at the most."""
+more at the most.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -129,7 +130,8 @@ class Recovery:
 
     async def _retry(self) -> None:
         """The one retry: after the provider was asked, after `ambiguous_retry_after`, and only if the words still
-        hold."""
+        hold.
+        """
         if self._house.delivery.on_ambiguous == "hold":
             return
         now = self._house.clock()

@@ -353,7 +353,8 @@ class Revising:
 
     async def _drop(self, row: Record, revision: Record, why: str, now: datetime) -> None:
         """What was decided before has no place any more (it was resolved meanwhile): it is never said, and that is
-        on record."""
+        on record.
+        """
         async with boundary(self._db, self._crash, Boundary.TAKE_EFFECT) as conn:
             await outages.change_revision(
                 conn, row.id, revision.number, RevisionState.PENDING, state=RevisionState.UNDONE.value

@@ -2,7 +2,8 @@
 
 No job sends anything: APScheduler cancels running coroutines when it shuts down, and its default grace of one second
 drops late runs in silence, so grace is off, runs that were missed are joined to one, and each job runs once at a
-time."""
+time.
+"""
 
 import asyncio
 import contextlib

@@ -1,5 +1,6 @@
 """A revision with more addresses than one transaction should hold: planned in chunks, each its own transaction
-(rules, "Sizes")."""
+(rules, "Sizes").
+"""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,6 +1,7 @@
 """Puts outbox rows into words: the frozen facts of a row and its revision through the renderer.
 
-The engine sees the renderer as a shape, so that its tests can speak a plainer language."""
+The engine sees the renderer as a shape, so that its tests can speak a plainer language.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -61,7 +62,8 @@ class WordSmith:
         self, rows: Sequence[Any], revisions: Mapping[tuple[str, int], Any], keys: Sequence[str]
     ) -> list[Message | str]:
         """A message for each row. A row that cannot be put into words is answered with why, and does not stop the
-        others."""
+        others.
+        """
         thawed = {key: thaw_revision(facts) for key, facts in revisions.items() if facts is not None}
         return [
             self._render(row, thawed.get((row.outage_id, row.revision)), key)

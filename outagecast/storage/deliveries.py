@@ -1,5 +1,6 @@
 """The outbox: claim under a lease with a fence, mark, finish. Every change of state is guarded by the state before
-it."""
+it.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -141,7 +142,8 @@ async def claim(
 
 async def mark(conn: AsyncConnection, marks: Sequence[Mark], now: datetime) -> set[int]:
     """Durably note that these rows are about to be written; the ids that may be. The others were superseded, suppressed
-    or held since they were claimed, or the lease is another's by now."""
+    or held since they were claimed, or the lease is another's by now.
+    """
     allowed: set[int] = set()
     for part in chunks(marks, MARKS):
         slots = 1 << (len(part) - 1).bit_length()
@@ -163,7 +165,8 @@ async def mark(conn: AsyncConnection, marks: Sequence[Mark], now: datetime) -> s
 @lru_cache(maxsize=8)
 def _mark_statement(slots: int) -> Update:
     """LEASED → TRANSMITTING for that many rows, made once: every message passes here, and putting the statement
-    together costs more than running it."""
+    together costs more than running it.
+    """
     now = bindparam("b_now", type_=deliveries.c.transmitting_at.type)
     ids = [bindparam(f"b_id_{n}", type_=deliveries.c.id.type) for n in range(slots)]
     fences = [bindparam(f"b_fence_{n}", type_=deliveries.c.fence.type) for n in range(slots)]
@@ -223,7 +226,8 @@ _END_ATTEMPT = (
 
 async def finish(conn: AsyncConnection, finishes: Sequence[Finish]) -> None:
     """Write down what became of attempts. A row that is no longer TRANSMITTING under this fence stays as it is: a
-    receipt was quicker, or recovery has taken it over."""
+    receipt was quicker, or recovery has taken it over.
+    """
     if not finishes:
         return
     for f in finishes:
@@ -269,7 +273,8 @@ async def finish(conn: AsyncConnection, finishes: Sequence[Finish]) -> None:
 
 async def _end_outdated(conn: AsyncConnection, put_back: Sequence[Finish]) -> None:
     """Rows that came back from the wire after a newer revision spoke to their address, or after the end: what they say
-    is no longer so, and they were on the wire when the others were superseded."""
+    is no longer so, and they were on the wire when the others were superseded.
+    """
     if not put_back:
         return
     newer = deliveries.alias("newer")
@@ -337,7 +342,8 @@ async def suppress_leased(conn: AsyncConnection, claims: Sequence[Claim], now: d
 
 async def expire(conn: AsyncConnection, now: datetime) -> int:
     """PLANNED rows whose promise has passed are stale: EXPIRED. What is still to be said is planned anew by the
-    cadence."""
+    cadence.
+    """
     statement = (
         update(deliveries)
         .where(
@@ -352,7 +358,8 @@ async def expire(conn: AsyncConnection, now: datetime) -> int:
 
 async def stale(conn: AsyncConnection, now: datetime) -> bool:
     """Whether any planned row has outlived its promise: asked often, so that the writer is only bothered when there
-    is."""
+    is.
+    """
     query = select(deliveries.c.id).where(
         deliveries.c.state == S.PLANNED.value, deliveries.c.expires_at <= now, deliveries.c.audience == "customer"
     )
@@ -372,7 +379,8 @@ async def alarmed(conn: AsyncConnection, outage_id: str, revision: int) -> bool:
 
 async def release_leases(conn: AsyncConnection, *, now: datetime, alive: str, all_others: bool) -> int:
     """LEASED rows of others go back to PLANNED when their lease has run out; with `all_others`, all of them are
-    gone."""
+    gone.
+    """
     statement = (
         update(deliveries)
         .where(deliveries.c.state == S.LEASED.value, _abandoned(now, alive, all_others=all_others))
@@ -511,7 +519,8 @@ async def spoken_since(conn: AsyncConnection, row: Record) -> bool:
 
 async def early_receipts(conn: AsyncConnection) -> Sequence[Record]:
     """ACCEPTED and AMBIGUOUS rows whose receipt came before our own commit of the outcome: the row as it is, with the
-    attempt's key and receipt. That an earlier attempt was not delivered says nothing about a later one."""
+    attempt's key and receipt. That an earlier attempt was not delivered says nothing about a later one.
+    """
     query = (
         select(
             deliveries, attempts.c.key.label("attempt_key"), attempts.c.receipt.label("attempt_receipt"),

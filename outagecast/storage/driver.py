@@ -1,7 +1,8 @@
 """The same statement for many rows, handed to the driver as it wants them.
 
 For the few statements that every message passes: SQLAlchemy's own way through `execute` costs more per row than the
-row."""
+row.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,7 +17,8 @@ from outagecast.domain.facts import to_micros
 
 async def execute_many(conn: AsyncConnection, statement: ClauseElement, rows: Sequence[Mapping[str, Any]]) -> None:
     """Run a statement with bound names for each row. Values are plain: texts, numbers, flags, None, and times, which
-    become what UtcTime makes of them."""
+    become what UtcTime makes of them.
+    """
     if not rows:
         return
     sql, order, constants = _compiled(statement, conn.dialect)
@@ -30,7 +32,8 @@ async def execute_many(conn: AsyncConnection, statement: ClauseElement, rows: Se
 @lru_cache(maxsize=64)
 def _compiled(statement: ClauseElement, dialect: Dialect) -> tuple[str, tuple[str, ...] | None, dict[str, Any]]:
     """The text, the order of its parameters where the driver counts them, and the values that are no parameters of
-    ours."""
+    ours.
+    """
     compiled: Any = statement.compile(dialect=dialect)
     order = tuple(compiled.positiontup) if compiled.positional else None
     return str(compiled), order, dict(compiled.params)

@@ -2,7 +2,8 @@
 
 SQLite: WAL with synchronous=FULL (a commit survives power loss), foreign keys on, BEGIN IMMEDIATE for writers, and one
 writer at a time in this process, so that nobody starves behind SQLite's own busy loop. PostgreSQL joins behind the same
-verbs."""
+verbs.
+"""
 
 import asyncio
 import json
@@ -32,7 +33,8 @@ T = TypeVar("T")
 
 class Database:
     """One database. `read()` gives a connection with a consistent view; `write()` one transaction, committed on
-    leaving."""
+    leaving.
+    """
 
     def __init__(self, engine: AsyncEngine, in_threads: Engine, url: str) -> None:
         self._engine = engine
@@ -86,7 +88,8 @@ class Database:
 
     async def transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
         """A transaction with many statements, whole in one worker thread: no hop to a thread and back for each of them,
-        and nothing of it on the event loop. `work` may await nothing but its connection, which ends with it."""
+        and nothing of it on the event loop. `work` may await nothing but its connection, which ends with it.
+        """
         async with self._writer:
             return await asyncio.to_thread(self._transact, work)
 

@@ -180,7 +180,8 @@ async def close_impacts(
     conn: AsyncConnection, impact_ids: Iterable[int], *, outage_id: str, back_at: datetime, now: datetime
 ) -> None:
     """End intervals: the outage's own when its things came back (which may lie in the past, yet not before the interval
-    began), those of other outages now."""
+    began), those of other outages now.
+    """
     own = case((impacts.c.from_at > back_at, impacts.c.from_at), else_=literal(back_at, type_=impacts.c.to_at.type))
     to_at = case((impacts.c.outage_id == outage_id, own), else_=literal(now, type_=impacts.c.to_at.type))
     for part in chunks(impact_ids):

@@ -123,7 +123,8 @@ async def addresses_hearing(
     conn: AsyncConnection, customer_ids: Iterable[str], channels: Iterable[ChannelName]
 ) -> dict[int, set[str]]:
     """Which addresses hear for which of these customers: their own contacts', and their parents' where `told_via`
-    says so."""
+    says so.
+    """
     found: dict[int, set[str]] = {}
     columns = [_contact_column(channel) for channel in channels]
     for part in chunks(customer_ids):
@@ -304,7 +305,8 @@ class ThingWords:
 
 async def open_things(conn: AsyncConnection, customer_ids: Iterable[str]) -> list[Record]:
     """Every open impact of these customers: (thing_kind, thing_id, customer_id, level, outage_id, from_at), first
-    outage first."""
+    outage first.
+    """
     found: list[Record] = []
     for part in chunks(customer_ids):
         query = (
@@ -451,7 +453,8 @@ async def supersede(
     before: int | None = None,
 ) -> None:
     """Take back what has not left: all of an outage's episode, only these addresses', or only what is older than a
-    revision."""
+    revision.
+    """
     where = [
         deliveries.c.outage_id == outage_id,
         deliveries.c.episode == episode,

@@ -1,7 +1,8 @@
 """Every table, once. Times end in `_at` and are UtcTime; enum values are kept as their lower-case words.
 
 Three groups: the inventory (what the customers have), the outages with what they touch and say, and the house's own
-(staff, tokens, monitors). `deliveries` is the outbox; `timeline` is append only."""
+(staff, tokens, monitors). `deliveries` is the outbox; `timeline` is append only.
+"""
 
 from sqlalchemy import (
     BigInteger,
@@ -84,7 +85,8 @@ addresses = Table(
 )  # fmt: skip
 """One e-mail address or phone, normalised, whoever has it. `suppressed`: the SuppressReason, NULL if it may be written
 to. `shared`: on more than five customers without a common parent; held back until `confirmed_by` names who confirmed
-it."""
+it.
+"""
 
 contacts = Table(
     "contacts", metadata,
@@ -147,7 +149,8 @@ a revision waits to take effect then; unsent deliveries are held meanwhile. `hel
 draft. `hold_reason`: frozen by staff. `promised_at` is when the present promise was given; `words` counts the desk's
 words and holding notices in this episode (index into a cadence's list); `strikes` the holding notices in a row;
 `wave_seconds` how long a wave to all it leads takes, estimated. `inventory`: the version of the inventory it was last
-reckoned on. `look_again_at`: when the cadence has to look here next."""
+reckoned on. `look_again_at`: when the cadence has to look here next.
+"""
 
 revisions = Table(
     "revisions", metadata,
@@ -160,7 +163,8 @@ revisions = Table(
     Column("next_update_by", UtcTime), Column("customers_told", Integer, nullable=False, server_default=text("0")),
 )  # fmt: skip
 """One thing decided. `change` is what was asked; `facts` (RevisionFacts) what it says to all, frozen when it takes
-effect."""
+effect.
+"""
 
 impacts = Table(
     "impacts", metadata,
@@ -187,7 +191,8 @@ leads = Table(
     Index("ix_leads_customer", "customer_id"),
 )  # fmt: skip
 """Who told which address about which thing: role `leads`, `covered` (another outage leads) or `ended`; level is the
-last one told."""
+last one told.
+"""
 
 _PLANNED = text("state = 'planned'")
 _ON_THE_WAY = text("state IN ('leased', 'transmitting', 'ambiguous')")
@@ -217,7 +222,8 @@ deliveries = Table(
 )  # fmt: skip
 """The outbox: all that one revision says to one address. `address_id` NULL: nobody to write to (SUPPRESSED,
 no_address). `facts` is OwnFacts; `eta` and `promise` are what it tells, for "was" and for the promise ledger. audience:
-customer or staff."""
+customer or staff.
+"""
 
 notices = Table(
     "notices", metadata,
@@ -304,4 +310,5 @@ alarms = Table(
     Column("scope", Json, nullable=False), _word("summary"),
 )  # fmt: skip
 """What a monitor holds up: state `firing` or `cleared`; due_at is when hold_down or clear_after is over, NULL when
-nothing is due."""
+nothing is due.
+"""

@@ -15,7 +15,8 @@ Json = JSON(none_as_null=True)
 class UtcTime(TypeDecorator[datetime]):
     """An aware UTC time, kept as integer microseconds since 1970: sorts, compares and indexes alike everywhere.
 
-    To read one by hand in SQLite: `datetime(due_at / 1000000, 'unixepoch')`."""
+    To read one by hand in SQLite: `datetime(due_at / 1000000, 'unixepoch')`.
+    """
 
     impl = BigInteger
     cache_ok = True
