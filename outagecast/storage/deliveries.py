@@ -104,6 +104,16 @@ def _address_is_clean() -> ColumnElement[bool]:
     return ~bad.exists()
 
 
+_CLAIMED = tuple(
+    deliveries.c[name]
+    for name in (
+        "id", "fence", "outage_id", "episode", "revision", "kind", "audience", "channel", "address_id", "to", "facts",
+        "attempt", "created_at", "due_at", "expires_at", "rank", "eta", "promise",
+    )
+)  # fmt: skip
+"""What sending needs of a row: reading all of it costs a third more."""
+
+
 async def claim(
     conn: AsyncConnection, *, channel: ChannelName, owner: str, now: datetime, until: datetime, count: int
 ) -> Sequence[Record]:
@@ -134,7 +144,7 @@ async def claim(
         update(deliveries)
         .where(deliveries.c.id.in_(due), deliveries.c.state == S.PLANNED.value)
         .values(state=S.LEASED.value, lease_owner=owner, lease_until=until, fence=deliveries.c.fence + 1)
-        .returning(deliveries)
+        .returning(*_CLAIMED)
     )
     rows = (await conn.execute(statement)).all()
     return sorted(rows, key=lambda row: (row.rank, row.due_at, row.id))
