@@ -15,8 +15,6 @@ from outagecast.storage.batches import Record
 from outagecast.storage.engine import Connection
 
 S = DeliveryState
-LOOKS = 15
-"""How often early receipts are looked for after one came, a look every two seconds: longer than an answer takes."""
 FINAL = frozenset({ReceiptState.DELIVERED.value, ReceiptState.UNDELIVERED.value})
 _PROVIDER = Actor(kind=ActorKind.PROVIDER, name="twilio", role=Role.VIEWER)
 
@@ -34,7 +32,7 @@ class Receipts:
         self._house = house
         self._crash = crash
         self._on_failure = on_failure
-        self._looks = LOOKS
+        self._looking = True
         self.unknown = 0
         """Receipts that named nothing of ours since the start."""
 
@@ -57,7 +55,7 @@ class Receipts:
                 now=now,
             )
             if row.state == S.TRANSMITTING.value:
-                self._looks = LOOKS
+                self._looking = True
             if receipt.state is not ReceiptState.UNDELIVERED or row.attempt_number == row.attempt:
                 await self._raise(conn, row, receipt.state, receipt.code, now)
             if receipt.suppress_as and row.address_id is not None:
@@ -71,13 +69,14 @@ class Receipts:
     async def apply_early(self) -> int:
         """Receipts that came before our own commit of the acceptance; how many rows they raised.
 
-        Looked for at the start and for a while after one came early: the question goes over every accepted row.
+        The question goes over every accepted row, so it is asked at the start, and after one came early until nothing
+        is on the wire any more: then every outcome it could have overtaken is written down.
         """
-        if self._looks == 0:
+        if not self._looking:
             return 0
-        self._looks -= 1
         now = self._house.clock()
         async with self._house.db.read() as conn:
+            self._looking = await deliveries.on_the_wire(conn)
             early = await deliveries.early_receipts(conn)
         if not early:
             return 0

@@ -527,6 +527,12 @@ async def spoken_since(conn: AsyncConnection, row: Record) -> bool:
     return bool((await conn.execute(query)).scalar_one())
 
 
+async def on_the_wire(conn: AsyncConnection) -> bool:
+    """Whether any row is TRANSMITTING."""
+    query = select(deliveries.c.id).where(deliveries.c.state == S.TRANSMITTING.value)
+    return (await conn.execute(query.limit(1))).first() is not None
+
+
 async def early_receipts(conn: AsyncConnection) -> Sequence[Record]:
     """ACCEPTED and AMBIGUOUS rows whose receipt came before our own commit of the outcome: the row as it is, with the
     attempt's key and receipt. That an earlier attempt was not delivered says nothing about a later one.
