@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from outagecast.domain.facts import EtaState, OwnFacts, RevisionFacts
+from outagecast.domain.facts import EtaState, Line, OwnFacts, RevisionFacts
 from outagecast.domain.notices import NoticeKind
 from outagecast.domain.sms import strip_controls
 from outagecast.rendering.fit import Room
@@ -99,6 +99,18 @@ class FactsMaker:
         }
         return facts
 
+    def mail_slots(self, own: OwnFacts, line: Line, links: Links) -> tuple[str, ...]:
+        """The reader's own words as a mail about one line prints them, one for each of SLOTS."""
+        place, customer = self._name(line.place), self._name(line.customer)
+        return (self._name(own.name), self._label(line), place, customer, links.my, links.leave)
+
+    def sms_slots(self, own: OwnFacts, line: Line, links: Links, room: Room) -> tuple[str, ...]:
+        """The same for a text with so much room."""
+        mark = self._words["sms.cut"]
+        name = cut(one_line(own.name), room.name, mark) if room.name else ""
+        place = cut(one_line(line.place), room.place, mark) if room.place else ""
+        return (name, cut(self._label(line), room.label, mark), place, "", links.my, "")
+
     def _shared(
         self, revision: RevisionFacts, own: OwnFacts, reader: Reader, told: Sequence[Told], shape: Any
     ) -> Facts:
@@ -166,7 +178,7 @@ class FactsMaker:
             "one": count == 1,
             "count": count,
             "noun": self._noun(found.told),
-            "label": self._label(sample),
+            "label": self._label(sample.line),
             "since": self._times.at(found.since, reader),
             "since_differs": found.since_differs,
             "back_at": self._time(found.back_at, reader),
@@ -190,12 +202,12 @@ class FactsMaker:
         """The label cut to size, and as many labels of the group as there is room for; none where there are `many`."""
         mark = self._words["sms.cut"]
         if len(found.told) == 1 or many:
-            label = cut(self._label(found.sample), room.label, mark)
+            label = cut(self._label(found.sample.line), room.label, mark)
             return {"label": label, "labels": "", "last": "", "more": 0, "many": many and len(found.told) > 1}
         labels: list[str] = []
         left = room.labels
         for one in found.told:
-            label = cut(self._label(one), room.label, mark)
+            label = cut(self._label(one.line), room.label, mark)
             left -= len(label) + 2
             if labels and left < 0:
                 break
@@ -230,10 +242,12 @@ class FactsMaker:
     def _line(self, told: Told, reader: Reader) -> Facts:
         words, line = self._words, told.line
         key = "no_impact" if not told.open else told.style
+        label, service = self._label(line), self._name(line.service)
         return {
-            "label": self._label(told),
+            "label": label,
             "place": self._name(line.place),
-            "service": self._name(line.service),
+            # Whoever calls his line by its service does not hear the word twice.
+            "service": "" if service == label else service,
             "customer": self._name(line.customer),
             "turn": told.turn.value,
             "key": key,
@@ -286,9 +300,8 @@ class FactsMaker:
         kind = kinds.pop() if len(kinds) == 1 else "mixed"
         return self._words[f"nouns.{kind if kind in _NOUNS else 'mixed'}.{self._words.form(len(told))}"]
 
-    def _label(self, told: Told) -> str:
+    def _label(self, line: Line) -> str:
         """The customer's own word, else what runs over it, else its number."""
-        line = told.line
         return self._name(line.label) or self._name(line.service) or self._name(line.id)
 
     def _name(self, text: str) -> str:

@@ -48,14 +48,34 @@ def fit(render: Callable[[Room, str], str], message: str, *, gsm: bool, mark: st
     `gsm`: write in GSM-7 where the letters allow it. Two segments hold for names of common length; beyond
     that a third is used rather than a fact dropped.
     """
-    alphabet = transliterate if gsm else one_line
-    words = _sentence(_without_pictures(transliterate(one_line(message))) if gsm else one_line(message))
+    alphabet = _alphabet(gsm)
+    words = _said(message, gsm)
     for room in ROOMS:
         frame = " ".join(render(room, HOLE if words else "").split())
         body = _filled(frame, words, mark, alphabet, least=_LAST_RESORT if room is ROOMS[-1] else _WORTH_SAYING)
         if body:
             return body
     return alphabet(" ".join(render(ROOMS[-1], "").split()))
+
+
+def in_full(render: Callable[[Room, str], str], message: str, *, gsm: bool) -> str:
+    """What `fit` tries first, before letters are put into the alphabet: everything said, with all the room."""
+    words = _said(message, gsm)
+    return " ".join(render(ROOMS[0], HOLE if words else "").split()).replace(HOLE, words)
+
+
+def fitting(whole: str, *, gsm: bool) -> str:
+    """The body if it fits as it is, in its alphabet; empty if it has to be squeezed."""
+    body = _alphabet(gsm)(whole)
+    return body if segments(body) <= SEGMENTS else ""
+
+
+def _alphabet(gsm: bool) -> Callable[[str], str]:
+    return transliterate if gsm else one_line
+
+
+def _said(message: str, gsm: bool) -> str:
+    return _sentence(_without_pictures(transliterate(one_line(message))) if gsm else one_line(message))
 
 
 def desks_words(revision: RevisionFacts, own: OwnFacts) -> str:

@@ -10,6 +10,7 @@ from outagecast.domain.notices import NoticeKind
 from outagecast.rendering.environment import environment
 from outagecast.rendering.errors import BrokenTemplates
 from outagecast.rendering.inline import inline_styles
+from outagecast.rendering.skeletons import reached, read_singly
 
 FOLDER = "notices"
 STYLES = "mail.css"
@@ -26,6 +27,9 @@ class KindTemplates:
     text: Template
     html: Template
     sms: Template
+    mail_tests: str = ""
+    """What a mail's templates do with a reader's own words beyond printing them: then each is rendered by itself."""
+    sms_tests: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,8 +98,17 @@ def compile_library(library: Library, *, styled: bool = True) -> dict[NoticeKind
     loader = FunctionLoader(source)
     plain, html = environment(loader, escape=False), environment(loader, escape=True)
     flowing = environment(loader, escape=False, rows=False)
+    parser = environment(FunctionLoader(lambda _: None), escape=True)
+    tests = read_singly(library.sources, parser)
+
+    def why(*names: str) -> str:
+        found = sorted({name for start in names for name in reached(library.sources, parser, start)} & tests.keys())
+        return f"{found[0]}: {tests[found[0]]}" if found else ""
+
     return {
         kind: KindTemplates(
+            mail_tests=why(*(f"{kind}/{name}" for name in FILES if name != "sms.txt")),
+            sms_tests=why(f"{kind}/sms.txt"),
             subject=flowing.get_template(f"{kind}/subject.txt"),
             text=plain.get_template(f"{kind}/email.txt"),
             html=html.get_template(f"{kind}/email.html"),
