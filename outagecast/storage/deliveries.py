@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Update, and_, bindparam, func, insert, or_, select, tuple_, update
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,7 +18,7 @@ from outagecast.domain.notices import END_KINDS
 from outagecast.domain.suppression import EndReason
 from outagecast.domain.timeline import Happened
 from outagecast.storage.batches import Record, chunks
-from outagecast.storage.driver import execute_many
+from outagecast.storage.driver import execute_many, execute_once
 from outagecast.storage.outages import OPEN_WORDS
 from outagecast.storage.tables import addresses, attempts, deliveries, meta, outages, revisions, timeline
 
@@ -154,15 +154,15 @@ async def mark(conn: AsyncConnection, marks: Sequence[Mark], now: datetime) -> s
     """Durably note that these rows are about to be written; the ids that may be. The others were superseded, suppressed
     or held since they were claimed, or the lease is another's by now.
     """
+    await execute_many(conn, _MARK, [{"b_id": m.id, "b_fence": m.fence, "b_now": now} for m in marks])
+    wanted = {(m.id, m.fence, m.number) for m in marks}
     allowed: set[int] = set()
-    for part in chunks(marks, MARKS):
+    for part in chunks([m.id for m in marks], MARKS):
         slots = 1 << (len(part) - 1).bit_length()
         # Slots that are left over repeat the last row.
-        filled = part + part[-1:] * (slots - len(part))
-        values: dict[str, Any] = {"b_now": now}
-        for slot, m in enumerate(filled):
-            values[f"b_id_{slot}"], values[f"b_fence_{slot}"] = m.id, m.fence
-        allowed.update((await conn.execute(_mark_statement(slots), values)).scalars())
+        values = {f"b_{n}": delivery_id for n, delivery_id in enumerate(part + part[-1:] * (slots - len(part)))}
+        found = await execute_once(conn, _marked(slots), values)
+        allowed.update(row[0] for row in found if row in wanted)
     rows = [
         {"b_key": m.key, "b_delivery_id": m.id, "b_number": m.number, "b_started_at": m.at}
         for m in marks
@@ -172,27 +172,28 @@ async def mark(conn: AsyncConnection, marks: Sequence[Mark], now: datetime) -> s
     return allowed
 
 
+_NOW = bindparam("b_now", type_=deliveries.c.transmitting_at.type)
+_MARK = (
+    update(deliveries)
+    .where(
+        deliveries.c.id == bindparam("b_id"),
+        deliveries.c.fence == bindparam("b_fence"),
+        deliveries.c.state == S.LEASED.value,
+        *_may_go(_NOW),
+        _address_is_clean(),
+    )
+    .values(state=S.TRANSMITTING.value, transmitting_at=_NOW, attempt=deliveries.c.attempt + 1)
+)
+
+
 @lru_cache(maxsize=8)
-def _mark_statement(slots: int) -> Update:
-    """LEASED → TRANSMITTING for that many rows, made once: every message passes here, and putting the statement
-    together costs more than running it.
+def _marked(slots: int) -> Select[Any]:
+    """Which of that many rows are TRANSMITTING, under which fence, at which attempt; made once, for every message
+    passes here.
     """
-    now = bindparam("b_now", type_=deliveries.c.transmitting_at.type)
-    ids = [bindparam(f"b_id_{n}", type_=deliveries.c.id.type) for n in range(slots)]
-    fences = [bindparam(f"b_fence_{n}", type_=deliveries.c.fence.type) for n in range(slots)]
-    pairs = [and_(deliveries.c.id == i, deliveries.c.fence == fence) for i, fence in zip(ids, fences, strict=True)]
-    return (
-        update(deliveries)
-        .where(
-            # The ids alone stand beside the pairs because SQLite finds rows by them only.
-            deliveries.c.id.in_(ids),
-            or_(*pairs),
-            deliveries.c.state == S.LEASED.value,
-            *_may_go(now),
-            _address_is_clean(),
-        )
-        .values(state=S.TRANSMITTING.value, transmitting_at=now, attempt=deliveries.c.attempt + 1)
-        .returning(deliveries.c.id)
+    ids = [bindparam(f"b_{n}", type_=deliveries.c.id.type) for n in range(slots)]
+    return select(deliveries.c.id, deliveries.c.fence, deliveries.c.attempt).where(
+        deliveries.c.id.in_(ids), deliveries.c.state == S.TRANSMITTING.value
     )
 
 

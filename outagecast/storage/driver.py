@@ -29,6 +29,17 @@ async def execute_many(conn: AsyncConnection, statement: ClauseElement, rows: Se
     await conn.exec_driver_sql(sql, many)
 
 
+async def execute_once(
+    conn: AsyncConnection, statement: ClauseElement, values: Mapping[str, Any]
+) -> Sequence[tuple[Any, ...]]:
+    """Run a statement with bound names once; its rows as the driver gives them, times still numbers."""
+    sql, order, constants = _compiled(statement, conn.dialect)
+    plain = {**constants, **{name: _plain(value) for name, value in values.items()}}
+    given: Any = plain if order is None else tuple([plain[name] for name in order])
+    found: Any = await conn.exec_driver_sql(sql, given)
+    return [tuple(row) for row in found]
+
+
 @lru_cache(maxsize=64)
 def _compiled(statement: ClauseElement, dialect: Dialect) -> tuple[str, tuple[str, ...] | None, dict[str, Any]]:
     """The text, the order of its parameters where the driver counts them, and the values that are no parameters of

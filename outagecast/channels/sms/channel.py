@@ -38,6 +38,7 @@ _LONGEST_WAIT = timedelta(hours=24)  # for a Retry-After that means something el
 _PAGE = 200
 _MOST_LISTED = 2_000
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_ESCAPES = {code: quote_plus(chr(code)) for code in range(128) if quote_plus(chr(code)) != chr(code)}
 _LOOKUPS = 4  # numbers asked for at once, beside the messages
 
 
@@ -165,7 +166,7 @@ class SmsChannel:
     def _form(self, message: SmsMessage) -> bytes:
         to = f"%2B{message.to[1:]}" if message.to[1:].isdigit() else quote_plus(message.to)
         key = message.key if _PLAIN_KEY.fullmatch(message.key) else quote_plus(quote(message.key, safe=""))
-        text = f"To={to}&Body={quote_plus(message.body, errors='replace')}{self._tail}{key}"
+        text = f"To={to}&Body={_quoted(message.body)}{self._tail}{key}"
         if message.expires_at is not None:
             left = int((message.expires_at - self._clock()).total_seconds())
             text += f"&ValidityPeriod={min(max(left, 1), _LONGEST_VALIDITY)}"
@@ -228,6 +229,11 @@ class SmsChannel:
         except (ValueError, OverflowError):
             return None
         return min(max(wait, timedelta(0)), _LONGEST_WAIT)
+
+
+def _quoted(text: str) -> str:
+    """`quote_plus`, which takes 15 µs for a text: most are plain ASCII."""
+    return text.translate(_ESCAPES) if text.isascii() else quote_plus(text, errors="replace")
 
 
 def _taken(answer: Answer) -> Outcome:
