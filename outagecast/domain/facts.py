@@ -5,9 +5,11 @@ delivery's row. The words are a function of these two alone, so a retry says wha
 as compact JSON: times as integer microseconds since 1970 UTC, absent values left out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 from outagecast.domain.levels import Level
@@ -101,10 +103,6 @@ class OwnFacts:
     address_ref: int = 0
 
 
-# What each kind of facts leaves out: looked up once, for `fields()` costs more than all the rest of freezing a row.
-_FIELDS = {kind: tuple((f.name, f.default) for f in fields(kind)) for kind in (RevisionFacts, OwnFacts, Line)}
-
-
 def to_micros(at: datetime) -> int:
     """Microseconds since 1970 UTC of an aware time."""
     return (at - EPOCH) // timedelta(microseconds=1)
@@ -116,13 +114,12 @@ def from_micros(value: int) -> datetime:
 
 def freeze(facts: RevisionFacts | OwnFacts | Line) -> dict[str, Any]:
     """As JSON-ready values, defaults left out."""
-    out: dict[str, Any] = {}
-    for name, default in _FIELDS[type(facts)]:
-        value = getattr(facts, name)
-        if value is default or value == default:
-            continue
-        out[name] = _plain(value)
-    return out
+    plan = _PLANS[type(facts)]
+    return {
+        name: value if convert is None or value is None else convert(value)
+        for (name, default, convert), value in zip(plan.fields, plan.read(facts), strict=True)
+        if value is not default and value != default
+    }
 
 
 def thaw_revision(data: dict[str, Any]) -> RevisionFacts:
@@ -149,14 +146,31 @@ def _thaw_line(data: dict[str, Any]) -> Line:
     return Line(**line)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return to_micros(value)
-    if isinstance(value, tuple):
-        return [freeze(item) for item in value]
-    if isinstance(value, Level):
-        return int(value)
-    return value
+def _freeze_lines(lines: tuple[Line, ...]) -> list[dict[str, Any]]:
+    return [freeze(line) for line in lines]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Plan:
+    """How one kind of facts is frozen, found out once: a wave freezes each row, and asking each value costs more."""
+
+    read: Callable[[Any], tuple[Any, ...]]
+    fields: tuple[tuple[str, Any, Callable[[Any], Any] | None], ...]
+
+
+def _plan(kind: type[Any], times: frozenset[str], **others: Callable[[Any], Any]) -> _Plan:
+    names = [f.name for f in fields(kind)]
+    converters = dict.fromkeys(times, to_micros) | others
+    return _Plan(
+        read=attrgetter(*names), fields=tuple((f.name, f.default, converters.get(f.name)) for f in fields(kind))
+    )
+
+
+_PLANS = {
+    RevisionFacts: _plan(RevisionFacts, _REVISION_TIMES),
+    OwnFacts: _plan(OwnFacts, _OWN_TIMES, lines=_freeze_lines, eta_state=str),
+    Line: _plan(Line, _LINE_TIMES, level=int, was=int),
+}
 
 
 def _timed(data: dict[str, Any], times: frozenset[str]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from outagecast.domain.notices import (
 )
 from outagecast.domain.outage import DAEMON, RevisionState, Verb
 from outagecast.domain.plan import plan
-from outagecast.domain.recipients import AddressState, Hearer, hears, screen, spokesman, wishes
+from outagecast.domain.recipients import AddressState, Hearer, Wishes, hears, screen, spokesman, wishes
 from outagecast.domain.suppression import EndReason, SuppressReason
 from outagecast.domain.timeline import Happened
 from outagecast.engine.house import House
@@ -207,10 +207,12 @@ class Planner:
 
     async def _hearers(self, conn: Connection, part: Sequence[int]) -> dict[int, tuple[Hearer, ...]]:
         found: dict[int, list[Hearer]] = {}
+        known: dict[tuple[str, ...], Wishes] = {}  # most contacts wish for the same
         for row in await planning.hearers(conn, part):
-            wanted = wishes(
-                row.notify, row.channels, row.quiet_hours, row.wake_for, self._house.default_wishes(row.tier)
-            )
+            cells = (row.notify, row.channels, row.quiet_hours, row.wake_for)
+            wanted = known.get((*cells, row.tier))
+            if wanted is None:
+                wanted = known[*cells, row.tier] = wishes(*cells, self._house.default_wishes(row.tier))
             channel = ChannelName(row.channel)
             found.setdefault(row.address_id, []).append(
                 Hearer(

@@ -15,13 +15,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from outagecast.domain.facts import to_micros
 
 
-async def execute_many(conn: AsyncConnection, statement: ClauseElement, rows: Sequence[Mapping[str, Any]]) -> None:
+async def execute_many(
+    conn: AsyncConnection,
+    statement: ClauseElement,
+    rows: Sequence[Mapping[str, Any]],
+    columns: tuple[str, ...] | None = None,
+) -> None:
     """Run a statement with bound names for each row. Values are plain: texts, numbers, flags, None, and times, which
-    become what UtcTime makes of them.
+    become what UtcTime makes of them. `columns`: those that an INSERT without values of its own takes from the rows.
     """
     if not rows:
         return
-    sql, order, constants = _compiled(statement, conn.dialect)
+    sql, order, constants = _compiled(statement, conn.dialect, columns)
     if order is None:
         many: list[Any] = [{**constants, **{name: _plain(value) for name, value in row.items()}} for row in rows]
     else:
@@ -41,11 +46,14 @@ async def execute_once(
 
 
 @lru_cache(maxsize=64)
-def _compiled(statement: ClauseElement, dialect: Dialect) -> tuple[str, tuple[str, ...] | None, dict[str, Any]]:
+def _compiled(
+    statement: ClauseElement, dialect: Dialect, columns: tuple[str, ...] | None = None
+) -> tuple[str, tuple[str, ...] | None, dict[str, Any]]:
     """The text, the order of its parameters where the driver counts them, and the values that are no parameters of
     ours.
     """
-    compiled: Any = statement.compile(dialect=dialect)
+    more: dict[str, Any] = {} if columns is None else {"column_keys": list(columns)}
+    compiled: Any = statement.compile(dialect=dialect, **more)
     order = tuple(compiled.positiontup) if compiled.positional else None
     return str(compiled), order, dict(compiled.params)
 

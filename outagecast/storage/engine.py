@@ -6,7 +6,6 @@ verbs.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -22,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from outagecast.storage.migrations import HEAD
 from outagecast.storage.refused import DatabaseRefused
+from outagecast.storage.types import compact
 
 DatabaseFault = SQLAlchemyError
 """Whatever the database answers when it cannot do what was asked (full, locked, gone)."""
@@ -57,7 +57,7 @@ class Database:
             name = str(path)
         # Without hide_parameters an error of the database would put addresses and words into the log.
         options: dict[str, Any] = {
-            "json_serializer": _compact,
+            "json_serializer": compact,
             "connect_args": {"isolation_level": None},
             "hide_parameters": True,
         }
@@ -145,10 +145,6 @@ def _complete(work: Coroutine[Any, Any, T]) -> T:
         return cast(T, done.value)
     work.close()
     raise RuntimeError("a transaction in a thread waited for something else than its connection")
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def _on_connect(dbapi_connection: Any, _record: Any) -> None:

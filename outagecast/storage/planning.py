@@ -16,6 +16,7 @@ from outagecast.domain.message import ChannelName
 from outagecast.domain.notices import AddressHistory, Lead, NoticeKind, Role, ThingKey
 from outagecast.domain.suppression import SuppressReason
 from outagecast.storage.batches import Record, chunks
+from outagecast.storage.driver import execute_many
 from outagecast.storage.tables import (
     addresses,
     circuits,
@@ -30,6 +31,7 @@ from outagecast.storage.tables import (
     sites,
     subscriptions,
 )
+from outagecast.storage.types import compact
 
 ACTIVE = "active"
 LEFT_WORDS = tuple(state.value for state in LEFT)
@@ -481,24 +483,37 @@ async def add_deliveries(
         return
     # Numbers are drawn by hand, since we are the only writer: RETURNING costs SQLite more than the rows themselves.
     first = int((await conn.execute(select(func.coalesce(func.max(deliveries.c.id), 0)))).scalar_one()) + 1
-    await conn.execute(insert(deliveries), [row | {"id": first + place} for place, row in enumerate(rows)])
+    numbered = [row | {"id": first + n, "facts": _as_json(row["facts"])} for n, row in enumerate(rows)]
+    await execute_many(conn, _ADD_DELIVERY, numbered, _ADDED)
     spoken = [
         {"delivery_id": first + place, "customer_id": customer_id}
         for place, customer_ids in enumerate(customers_of)
         for customer_id in customer_ids
     ]
-    if spoken:
-        await conn.execute(insert(notices), spoken)
+    await execute_many(conn, _ADD_NOTICE, spoken, ("delivery_id", "customer_id"))
+
+
+def _as_json(facts: Any) -> str | None:
+    return None if facts is None else compact(facts)
+
+
+_ADDED = (
+    "id", "outage_id", "episode", "revision", "kind", "audience", "channel", "address_id", "to", "customer_id",
+    "contact_id", "state", "reason", "due_at", "expires_at", "created_at", "ended_at", "eta", "promise", "facts",
+)  # fmt: skip
+_ADD_DELIVERY = insert(deliveries)
+_ADD_NOTICE = insert(notices)
 
 
 async def put_leads(conn: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    statement = upsert(leads)
-    changed = {name: statement.excluded[name] for name in ("role", "level", "since_at", "contact_id")}
-    await conn.execute(
-        statement.on_conflict_do_update(index_elements=list(leads.primary_key), set_=changed), list(rows)
-    )
+    await execute_many(conn, _PUT_LEAD, rows, tuple(leads.c.keys()))
+
+
+_NEW_LEAD = upsert(leads)
+_PUT_LEAD = _NEW_LEAD.on_conflict_do_update(
+    index_elements=list(leads.primary_key),
+    set_={name: _NEW_LEAD.excluded[name] for name in ("role", "level", "since_at", "contact_id")},
+)
 
 
 async def no_address_rows(conn: AsyncConnection, outage_id: str, episode: int) -> set[tuple[str, str | None]]:

@@ -1,5 +1,6 @@
 """Column types that mean the same on every database."""
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,11 @@ from outagecast.domain.facts import from_micros, to_micros
 
 Json = JSON(none_as_null=True)
 """A JSON value; None is SQL's NULL."""
+
+
+def compact(value: Any) -> str:
+    """A JSON value as it is kept."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 class UtcTime(TypeDecorator[datetime]):
