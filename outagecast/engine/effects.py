@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from outagecast.domain.cadence import Look, Say, Standing, look
+from outagecast.domain.errors import Conflict
 from outagecast.domain.facts import freeze
 from outagecast.domain.impact import union
 from outagecast.domain.levels import Level
@@ -213,7 +214,24 @@ class Effects:
             await self._planner.speak(conn, speech, targets, said, now)
         newly = {new.key: new.level for new in prepared.reckoned.open if new.outage_id == row.id}
         await self._planner.unreachable(conn, speech, newly, now)
+        if prepared.intent.verb is Verb.MERGE:
+            await self._hand_over_unreachable(conn, row.merged_into, speech, prepared, now)
         return said
+
+    async def _hand_over_unreachable(
+        self, conn: Connection, into: str, speech: Speech, prepared: Prepared, now: datetime
+    ) -> None:
+        """Those nobody can write to count with the outage that takes them over."""
+        other = await outages.get(conn, into)
+        assert other is not None
+        taken = {new.key: new.level for new in prepared.reckoned.open if new.outage_id == into}
+        theirs = replace(
+            speech,
+            speaking=replace(speech.speaking, outage_id=into),
+            episode=other.episode,
+            revision=other.revision,
+        )
+        await self._planner.unreachable(conn, theirs, taken, now)
 
     async def _stand(
         self,
@@ -249,6 +267,9 @@ class Effects:
 
 def _merged(world: World, outage_id: str, into: str) -> World:
     """The world in which the one outage's scope is the other's too."""
+    for one in (outage_id, into):
+        if one not in world.extents:
+            raise Conflict(f"{one} is not open to customers (any more): nothing can be merged with it")
     mine, other = world.extents[outage_id], world.extents[into]
     joined = Extent(scope=union((mine.scope, other.scope)), back=other.back)
     return replace(world, extents=dict(world.extents) | {into: joined})

@@ -398,8 +398,9 @@ class Planner:
             spoken[speech.speaking.outage_id] = set(part)
         reason = EndReason.NEWER_REVISION.value
         for outage_id, address_ids in spoken.items():
+            # Of an outage that was opened again, an end that had not left is no longer so either.
             await planning.supersede(
-                conn, outage_id, speech.episodes[outage_id], reason=reason, now=now, address_ids=address_ids
+                conn, outage_id, speech.episodes[outage_id], reason=reason, now=now, address_ids=address_ids, since=1
             )
 
     async def _other_voice(self, conn: Connection, speech: Speech, outage_id: str, now: datetime) -> int:

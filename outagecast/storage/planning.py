@@ -453,13 +453,15 @@ async def supersede(
     now: datetime,
     address_ids: Iterable[int] | None = None,
     before: int | None = None,
+    since: int | None = None,
 ) -> None:
     """Take back what has not left: all of an outage's episode, only these addresses', or only what is older than a
-    revision.
+    revision; with `since`, of the episodes from that one on as well.
     """
     where = [
         deliveries.c.outage_id == outage_id,
-        deliveries.c.episode == episode,
+        deliveries.c.episode <= episode,
+        deliveries.c.episode >= (episode if since is None else since),
         deliveries.c.audience == "customer",
         deliveries.c.state.in_(UNSENT_WORDS),
     ]

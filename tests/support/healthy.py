@@ -145,11 +145,16 @@ class Post:
                 await deliveries.settle_ambiguous(conn, row.id, row.fence, S.PLANNED, due_at=now, transmitting_at=None)
 
 
-async def build(folder: Path, *, wave_limit: int = 5) -> Built:
-    """An engine on a new file `outagecast.db` in this folder, with a small inventory and no outage."""
+async def build(
+    folder: Path, *, wave_limit: int = 5, safety: SafetySettings | None = None, filled: bool = False
+) -> Built:
+    """An engine on a new file `outagecast.db` in this folder, with a small inventory and no outage; `filled`: on the
+    file as it is.
+    """
     db = Database.open("sqlite:///outagecast.db", folder=folder)
-    await db.migrate()
-    await _fill(db)
+    if not filled:
+        await db.migrate()
+        await _fill(db)
     clock = Clock()
     cadences = CadenceTables()
     house = House(
@@ -158,7 +163,7 @@ async def build(folder: Path, *, wave_limit: int = 5) -> Built:
         cadences={name: getattr(cadences, name) for name in ("critical", "major", "minor")},
         delivery=DeliverySettings(),
         notices=NoticesSettings(),
-        safety=SafetySettings(approve_above=5),
+        safety=safety or SafetySettings(approve_above=5),
         defaults=DefaultsSettings(),
         staff_alerts=(StaffAlertSettings(email="noc@example.net"),),
         public_host="status.example.net",
