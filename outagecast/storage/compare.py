@@ -7,8 +7,10 @@ from collections.abc import Collection
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from outagecast.domain.imports import Difference
+from outagecast.domain.facts import from_micros
+from outagecast.domain.imports import Change, Difference
 from outagecast.domain.inventory import COLUMNS, STATUS, Column, InventoryKind, Keeping, Value, keys
+from outagecast.storage import erasure, search_index
 
 APPLY_ROWS = 2_000
 """Rows for one statement: SQLite keeps every page that a statement changes as it was before, in memory."""
@@ -44,20 +46,58 @@ async def difference(conn: AsyncConnection, kind: InventoryKind, *, complete: bo
     )
 
 
+async def sample(
+    conn: AsyncConnection, kind: InventoryKind, *, complete: bool, revive: bool, limit: int
+) -> list[Change]:
+    """The first rows that are new, changed and ended, at most so many of each, after `compare`."""
+    name = "s.name" if any(column.name == "name" for column in COLUMNS[kind]) else "''"
+    staged = f"{_key(kind, 's')} AS id, coalesce({name}, '') AS name"
+    new = await conn.exec_driver_sql(
+        f"SELECT {staged} FROM staged_{kind} AS s WHERE s.op = 0 ORDER BY s.rowid LIMIT ?", (limit,)
+    )
+    found = [Change(what="new", **row) for row in new.mappings()]
+    shown = [column for column in COLUMNS[kind] if column is not STATUS and column.name not in keys(kind)]
+    cells = [f", {_differs(c)} AS d{n}, {_was(c)} AS b{n}, {_becomes(c)} AS a{n}" for n, c in enumerate(shown)]
+    changed = await conn.exec_driver_sql(
+        f"SELECT {staged}, t.status AS was, {_status(kind, revive)} AS becomes{''.join(cells)} "
+        f"FROM staged_{kind} AS s JOIN {kind} AS t ON {_same(kind)} WHERE s.op = 1 ORDER BY s.rowid LIMIT ?",
+        (limit,),
+    )
+    for row in changed.mappings():
+        fields = [(c.name, _text(c, row[f"b{n}"]), _text(c, row[f"a{n}"])) for n, c in enumerate(shown) if row[f"d{n}"]]
+        if row["was"] != row["becomes"]:
+            fields.append((STATUS.name, row["was"], row["becomes"]))
+        found.append(Change(what="changed", id=row["id"], name=row["name"], fields=tuple(fields)))
+    if complete:
+        own = name.replace("s.", "t.")
+        ended = await conn.exec_driver_sql(
+            f"SELECT {_key(kind, 't')} AS id, {own} AS name FROM {kind} AS t WHERE {_gone(kind)} ORDER BY 1 LIMIT ?",
+            (limit,),
+        )
+        found += [Change(what="ended", **row) for row in ended.mappings()]
+    return found
+
+
 async def apply(
     conn: AsyncConnection, kinds: Collection[InventoryKind], *, complete: Collection[InventoryKind], revive: bool
 ) -> None:
-    """Make the stored rows what the staged ones say. The caller's transaction holds it all; no row is ever deleted."""
+    """Make the stored rows what the staged ones say, and what finds them (`search_index.stage` has been there before).
+
+    The caller's transaction holds it all; no row of the inventory is ever deleted.
+    """
     await conn.exec_driver_sql("INSERT OR IGNORE INTO needs (text) SELECT text FROM staged_needs")
+    before = await erasure.highest_address(conn)
     for name, channel in (("email", "email"), ("phone", "sms")):
         await conn.exec_driver_sql(
             "INSERT OR IGNORE INTO addresses (channel, value) "
             f"SELECT '{channel}', {name} FROM staged_contacts WHERE op < 2 AND {name} <> ''"
         )
+    await erasure.known_before(conn, before)
     for kind in sorted(kinds, key=list(InventoryKind).index):
         await _upsert(conn, kind, revive)
     for kind in complete:
         await conn.exec_driver_sql(f"UPDATE {kind} AS t SET status = 'ended' WHERE {_gone(kind)}")
+    await search_index.apply(conn)
 
 
 async def unreachable(conn: AsyncConnection, *, complete: Collection[InventoryKind]) -> tuple[int, int]:
@@ -97,6 +137,35 @@ async def unreachable(conn: AsyncConnection, *, complete: Collection[InventoryKi
 
 _ATTRIBUTES = "nullif(json_patch(coalesce(nullif(t.attributes, 'null'), '{}'), s.attributes), '{}')"
 _ATTRIBUTES_DIFFER = f"(s.attributes IS NOT NULL AND {_ATTRIBUTES} IS NOT nullif(t.attributes, 'null'))"
+
+
+def _key(kind: InventoryKind, table: str) -> str:
+    return " || ' ' || ".join(f"{table}.{key}" for key in keys(kind))
+
+
+def _was(column: Column) -> str:
+    """A stored row's value as people read it."""
+    match column.keeping:
+        case Keeping.TEXT | Keeping.NUMBER | Keeping.OPTIONAL:
+            return f"t.{column.stored}"
+        case Keeping.NEED:
+            return f"(SELECT text FROM needs WHERE id = t.{column.stored})"
+        case Keeping.EMAIL | Keeping.PHONE:
+            return f"(SELECT value FROM addresses WHERE id = t.{column.stored})"
+
+
+def _becomes(column: Column) -> str:
+    match column.keeping:
+        case Keeping.TEXT | Keeping.NUMBER | Keeping.OPTIONAL:
+            return _stored(column)
+        case Keeping.NEED | Keeping.EMAIL | Keeping.PHONE:
+            return f"s.{column.name}"
+
+
+def _text(column: Column, value: Value | None) -> str:
+    if column.name == "consent_at" and isinstance(value, int):
+        return from_micros(value).isoformat(timespec="seconds")
+    return "" if value is None else str(value)
 
 
 def _same(kind: InventoryKind) -> str:

@@ -135,6 +135,8 @@ async def claim(
             deliveries.c.channel == channel.value,
             deliveries.c.due_at <= now,
             *_may_go(now),
+            # Also staff's: after a restore nothing leaves until a person has looked.
+            ~select(meta.c.key).where(meta.c.key == "restored").exists(),
             ~busy.exists(),
         )
         .order_by(deliveries.c.rank, deliveries.c.due_at, deliveries.c.id)

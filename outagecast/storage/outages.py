@@ -132,6 +132,21 @@ async def last_revision_of(conn: AsyncConnection, outage_id: str, verbs: Iterabl
     return (await conn.execute(query.order_by(revisions.c.number.desc()).limit(1))).first()
 
 
+async def last_scope_change(conn: AsyncConnection, outage_id: str) -> str:
+    """Who last changed which things an outage names, "" if nobody has since it was declared."""
+    query = select(revisions.c.actor, revisions.c.change).where(
+        revisions.c.outage_id == outage_id,
+        revisions.c.verb == "update",
+        revisions.c.state != RevisionState.UNDONE.value,
+    )
+    found = [
+        row.actor
+        for row in await conn.execute(query.order_by(revisions.c.number))
+        if any(row.change.get(name) for name in ("scope", "scope_add", "scope_remove"))
+    ]
+    return str(found[-1]) if found else ""
+
+
 async def due_revisions(conn: AsyncConnection, now: datetime) -> Sequence[Record]:
     query = select(revisions.c.outage_id, revisions.c.number).where(
         revisions.c.state == RevisionState.PENDING.value, revisions.c.effective_at <= now
@@ -243,6 +258,7 @@ async def record(
             revision=revision,
             why=why,
             data=data,
+            source=actor.source,
             text_id=text_id,
         )
     )

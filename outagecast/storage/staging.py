@@ -27,6 +27,8 @@ _STATEMENTS = (
     "CREATE {temp} TABLE staged_refs (kind, id, need, PRIMARY KEY (kind, id, need)) WITHOUT ROWID",
     "CREATE {temp} TABLE staged_mistakes (file INTEGER, line INTEGER, col TEXT, what TEXT)",
     "CREATE {temp} TABLE staged_rejects (file INTEGER, line INTEGER, id TEXT, col TEXT, value TEXT, reason TEXT)",
+    "CREATE {temp} TABLE staged_words (gone INTEGER, kind TEXT, word TEXT, id TEXT)",
+    "CREATE {temp} TABLE staged_terms (gone INTEGER, kind TEXT, word TEXT, id TEXT)",
 )
 
 
@@ -87,7 +89,7 @@ async def create(conn: AsyncConnection, *, temp: bool) -> None:
 
 
 async def drop(conn: AsyncConnection) -> None:
-    for name in (*InventoryKind, "needs", "refs", "mistakes", "rejects"):
+    for name in (*InventoryKind, "needs", "refs", "mistakes", "rejects", "words", "terms"):
         await conn.exec_driver_sql(f"DROP TABLE staged_{name}")
 
 

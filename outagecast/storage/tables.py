@@ -38,7 +38,8 @@ def _word(name: str, default: str | None = None, **more: object) -> "Column[str]
 
 
 meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
-"""Facts about this database: `secret`, `inventory_version`, `reckoning`, `paused`, `paused_by`."""
+"""Facts about this database: `secret`, `inventory_version`, `reckoning`, `paused`, `paused_by`,
+`paused_at` (microseconds since 1970)."""
 
 # --- the inventory ---
 
@@ -113,6 +114,16 @@ subscriptions = Table(
     _word("status", "active"),
 )  # fmt: skip
 """A service without a circuit of its own."""
+
+search_words = Table(
+    "search_words", metadata,
+    Column("kind", Text, primary_key=True), Column("word", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)  # fmt: skip
+"""By which phrases things are found (domain/search_terms.py), kept true by storage/search_index.py. kind: that of a
+scope, `contact`, or `phone` (a number backwards; id is the number). Read in ranges: PostgreSQL needs COLLATE "C" here.
+"""
 
 # --- outages ---
 
@@ -256,12 +267,30 @@ wave_addresses = Table(
     Column("address_id", Number, primary_key=True),
 )  # fmt: skip
 
+redeliveries = Table(
+    "redeliveries", metadata,
+    Column("delivery_id", Number, primary_key=True, autoincrement=False),
+    Column("of_id", Number, nullable=False, index=True), _word("how"),
+    Column("at", UtcTime, nullable=False), _word("actor"),
+)  # fmt: skip
+"""Deliveries that a person's decision made, and which one they repeat. how: retried, resent or confirmed."""
+handled = Table(
+    "handled", metadata,
+    Column("delivery_id", Number, primary_key=True, autoincrement=False), Column("at", UtcTime, nullable=False),
+    _word("actor"), Column("text_id", Number),
+)  # fmt: skip
+"""Deliveries that did not arrive and that a person has seen to by other means; `text_id`: how, in his words."""
+
 timeline = Table(
     "timeline", metadata,
     Column("id", Number, primary_key=True), Column("at", UtcTime, nullable=False),
     Column("outage_id", Text, index=True), Column("revision", Integer),
     _word("actor_kind"), _word("actor"), _word("what"), _word("why"), Column("data", Json), Column("text_id", Number),
+    _word("source"),
 )  # fmt: skip
+"""Append only: triggers refuse anything else, and `timeline_seals` shows what was changed all the same. `source`: the
+address from which staff or a program did it, "" where it was done here.
+"""
 texts = Table("texts", metadata, Column("id", Number, primary_key=True), Column("text", Text, nullable=False))
 """Personal or free text that a timeline line points to, so that it can be erased without touching the timeline."""
 
@@ -278,8 +307,49 @@ sessions = Table(
     Column("id_hash", Text, primary_key=True), Column("staff_id", Number, ForeignKey("staff.id"), nullable=False),
     _word("csrf"),
     Column("created_at", UtcTime, nullable=False), Column("seen_at", UtcTime, nullable=False),
-    Column("ended_at", UtcTime), _word("agent"),
+    Column("ended_at", UtcTime), _word("agent"), _word("source"), _word("means", "password"),
 )  # fmt: skip
+"""`source`: the client's address. `means`: password, second_factor, recovery_code, oidc or link."""
+
+one_time_keys = Table(
+    "one_time_keys", metadata,
+    Column("hash", Text, primary_key=True), _word("purpose"),
+    Column("staff_id", Number, ForeignKey("staff.id"), index=True), Column("data", Json),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("created_at", UtcTime, nullable=False), Column("expires_at", UtcTime, nullable=False),
+    Column("used_at", UtcTime),
+)  # fmt: skip
+"""Secrets that are good once, kept as their hashes. `purpose`: setup, invitation, second_step (the password was right,
+the code is awaited) or oidc (a sign-in under way at the provider; `data` holds its nonce and verifier).
+"""
+second_factors = Table(
+    "second_factors", metadata,
+    Column("staff_id", Number, ForeignKey("staff.id"), primary_key=True), _word("secret"),
+    Column("created_at", UtcTime, nullable=False), Column("confirmed_at", UtcTime),
+    Column("last_step", BigInteger, nullable=False, server_default=text("0")),
+)  # fmt: skip
+"""TOTP (RFC 6238). `secret` in base32; `confirmed_at` NULL until a first code has fitted; no step at or before
+`last_step` is taken again.
+"""
+recovery_codes = Table(
+    "recovery_codes", metadata,
+    Column("staff_id", Number, ForeignKey("staff.id"), primary_key=True), Column("hash", Text, primary_key=True),
+    Column("used_at", UtcTime),
+)  # fmt: skip
+identities = Table(
+    "identities", metadata,
+    Column("issuer", Text, primary_key=True), Column("subject", Text, primary_key=True),
+    Column("staff_id", Number, ForeignKey("staff.id"), nullable=False, index=True),
+    Column("created_at", UtcTime, nullable=False),
+)  # fmt: skip
+"""Whom an OpenID provider vouches for: who signs in there, by its own name for him, is this one of our staff."""
+timeline_seals = Table(
+    "timeline_seals", metadata,
+    Column("through_id", Number, primary_key=True, autoincrement=False), _word("hash"),
+    Column("sealed_at", UtcTime, nullable=False),
+)  # fmt: skip
+"""A chain of hashes over the timeline: each over the one before and the lines since."""
+
 tokens = Table(
     "tokens", metadata,
     Column("id", Number, primary_key=True), Column("name", Text, nullable=False, unique=True), _word("role"),
@@ -312,3 +382,40 @@ alarms = Table(
 """What a monitor holds up: state `firing` or `cleared`; due_at is when hold_down or clear_after is over, NULL when
 nothing is due.
 """
+
+# --- the desk's ready-made words ---
+
+phrases = Table(
+    "phrases", metadata,
+    Column("id", Number, primary_key=True), _word("name"), _word("text"), _word("cause_code"),
+    Column("position", Integer, nullable=False, server_default=text("0")),
+    Column("changed_at", UtcTime, nullable=False), _word("changed_by"),
+)  # fmt: skip
+"""Short texts put into a message by hand; `cause_code` names the cause they are for, "" any."""
+outage_templates = Table(
+    "outage_templates", metadata,
+    Column("id", Number, primary_key=True), _word("name"), _word("title"), _word("scope"), _word("effect", "outage"),
+    _word("severity", "major"), _word("status", "investigating"), _word("eta"), _word("message"), _word("cause"),
+    _word("cause_code"), _word("note"), _word("next_update_in"),
+    Column("position", Integer, nullable=False, server_default=text("0")),
+    Column("changed_at", UtcTime, nullable=False), _word("changed_by"),
+)  # fmt: skip
+"""The declare form filled in beforehand. Its fields are kept as they are typed there: a scope one id a line, an ETA
+`+90`, the next update in `45m`.
+"""
+
+# --- what is kept of what was erased ---
+
+kept_suppressions = Table(
+    "kept_suppressions", metadata,
+    Column("hash", Text, primary_key=True), _word("channel"), _word("reason"),
+    Column("suppressed_at", UtcTime, nullable=False), Column("kept_at", UtcTime, nullable=False),
+)  # fmt: skip
+"""Why nothing may go to an address that was erased. `hash`: HMAC-SHA256 of the channel and the address under a key that
+only this database has, so that the address is known when somebody brings it in again, and not before.
+"""
+ended_contacts = Table(
+    "ended_contacts", metadata,
+    Column("contact_id", Text, primary_key=True), Column("seen_at", UtcTime, nullable=False),
+)  # fmt: skip
+"""Since when a contact, or its customer, was seen as ended: its data are kept for a while longer."""
