@@ -1,12 +1,13 @@
-"""Finding what a declaration names: by the words a person types, and by bare ids whose kind is to be recognised."""
+"""What a declaration names: bare ids whose kind is to be recognised. (By words: views_search.py.)"""
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, literal, or_, select, union_all
+from sqlalchemy import func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from outagecast.storage import inventory
 from outagecast.storage.tables import circuits, customers, elements, services, sites
 
 
@@ -18,37 +19,6 @@ class Found:
     id: str
     name: str
     detail: str
-
-
-async def search(conn: AsyncConnection, words: str, *, limit: int = 20) -> list[Found]:
-    """Things whose id begins with the words, or whose name holds them; elements first, then sites, areas, services …
-
-    Circuits are found by id or by the beginning of their label: there may be a million of them.
-    """
-    words = words.strip()
-    if not words:
-        return []
-    queries = [
-        _named(elements, "element", elements.c.kind, words),
-        _named(sites, "site", sites.c.area, words),
-        select(literal("area"), sites.c.area, sites.c.area, literal(""))
-        .where(_holds(sites.c.area, words))
-        .distinct()
-        .order_by(sites.c.area),
-        _named(services, "service", literal(""), words),
-        _named(customers, "customer", customers.c.status, words),
-        select(literal("circuit"), circuits.c.id, circuits.c.label, customers.c.name)
-        .join(customers, customers.c.id == circuits.c.customer_id)
-        .where(_starts(circuits.c.id, words), circuits.c.status != "ended")
-        .order_by(circuits.c.id),
-    ]
-    found: list[Found] = []
-    for query in queries:
-        if len(found) >= limit:
-            break
-        rows = await conn.execute(query.limit(limit - len(found)))
-        found += [Found(kind=kind, id=id, name=name or "", detail=detail or "") for kind, id, name, detail in rows]
-    return found
 
 
 async def recognise(conn: AsyncConnection, ids: Sequence[str]) -> dict[str, list[Found]]:
@@ -80,24 +50,10 @@ async def inventory_size(conn: AsyncConnection) -> dict[str, int]:
     }
 
 
-def _named(table: Any, kind: str, detail: ColumnElement[str], words: str) -> Select[Any]:
-    return (
-        select(literal(kind), table.c.id, table.c.name, detail)
-        .where(or_(_holds(table.c.id, words), _holds(table.c.name, words)), table.c.status != "ended")
-        .order_by(~_holds_start(table.c.id, words), table.c.id)
-    )
-
-
-def _holds(column: Any, words: str) -> ColumnElement[bool]:
-    found: ColumnElement[bool] = column.icontains(words, autoescape=True)
-    return found
-
-
-def _holds_start(column: Any, words: str) -> ColumnElement[bool]:
-    found: ColumnElement[bool] = column.istartswith(words, autoescape=True)
-    return found
-
-
-def _starts(column: Any, words: str) -> ColumnElement[bool]:
-    """As a range of the key, which an index answers; ids are looked for as typed and in capitals."""
-    return or_(*(column.between(text, text + "\U0010ffff") for text in dict.fromkeys((words, words.upper()))))
+async def nearest(conn: AsyncConnection, wrong: str, kind: str | None = None) -> list[Found]:
+    """At most two things whose ids are like one that does not exist."""
+    kinds = [kind] if kind else ["element", "site", "service", "circuit", "customer"]
+    meant = {each: await inventory.did_you_mean(conn, each, wrong) for each in kinds}
+    found = [Found(kind=each, id=near, name="", detail="") for each, near in meant.items() if near]
+    found.sort(key=lambda thing: -difflib.SequenceMatcher(None, wrong.upper(), thing.id.upper()).ratio())
+    return found[:2]
