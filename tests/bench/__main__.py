@@ -1,6 +1,6 @@
-"""`./run bench [emails] [sms] [impact] [import] [--quick] [--rounds N]`: every figure beside its limit and its peer.
+"""`./run bench [emails] [sms] [impact] [import] [desk] [--quick] [--rounds N]`: each figure beside its limit and peer.
 
-All four without names. Ends with 1 if a limit is broken.
+All five without names. Ends with 1 if a limit is broken.
 """
 
 import argparse
@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from tests.bench import importing
+from tests.bench import desk_speed, importing
 from tests.bench.children import call
 from tests.bench.report import Figure, machine
 from tests.bench.sending import emails, texts
@@ -49,11 +49,17 @@ def sms(quick: bool, rounds: int) -> list[Figure]:
     return texts(5_000 if quick else 20_000, rounds)
 
 
+def desk(quick: bool, _rounds: int) -> list[Figure]:
+    """The search and the previews of the declare page."""
+    return desk_speed.figures(desk_speed.FEWER if quick else desk_speed.CIRCUITS)
+
+
 BENCHES: dict[str, Callable[[bool, int], Iterator[Figure] | list[Figure]]] = {
     "emails": mails,
     "sms": sms,
     "impact": impact,
     "import": imports,
+    "desk": desk,
 }
 
 

@@ -1,8 +1,7 @@
 """Declaring: say what is down, look at who will hear what, send. One form, three buttons; nothing else to learn."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -12,54 +11,81 @@ from outagecast.domain.duration import parse_duration
 from outagecast.domain.errors import FieldError, Invalid
 from outagecast.domain.levels import Effect
 from outagecast.domain.outage import Declaration, OutageStatus, Severity
-from outagecast.storage import views_scope
+from outagecast.storage import views_scope, views_search
 from outagecast.storage.views_scope import Found
 from outagecast.web.api.outages import IdempotencyKey
 from outagecast.web.desk.frame import render
+from outagecast.web.desk.panel import Filled, Panel, panel
+from outagecast.web.desk.ready_made import offered, prefill, templates
 from outagecast.web.desk.scope_text import Named, add_picks, read_scope
-from outagecast.web.ports import Preview
+from outagecast.web.desk.viewer import viewer_zone
 from outagecast.web.services import ACTOR, FORM, SERVICES
 from outagecast.web.times import read_moment, read_past
 
 T = TypeVar("T")
 FIELDS = (
-    "title", "scope", "find", "effect", "at_risk_until", "severity", "status", "eta", "message", "cause", "note",
-    "next_update_in", "started_at", "external_ref",
+    "title", "scope", "find", "effect", "at_risk_until", "severity", "status", "eta", "no_estimate", "message", "cause",
+    "cause_code", "note", "next_update_in", "started_at", "external_ref",
 )  # fmt: skip
 USUAL = {"effect": "outage", "severity": "major", "status": "investigating"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Filled:
-    """A form that was understood."""
-
-    declaration: Declaration
-    named: Named
-
-
 async def form(request: web.Request) -> web.Response:
-    """The empty form; `?scope=POP-LEX` fills that line."""
+    """The empty form; `?scope=POP-LEX` fills that line, `?template=3` what the template holds."""
     values = {field: "" for field in FIELDS} | USUAL | {"scope": request.query.get("scope", "")}
+    values |= {name: value for name, value in (await prefill(request)).items() if value}
     return await _show(request, values, key=request.app[SERVICES].new_id())
 
 
 async def act(request: web.Request) -> web.Response:
     """One of the buttons: find, preview, send, draft. What is wrong comes back in the form as it was filled."""
     posted = request[FORM]
-    values = {field: posted.get(field, "").strip() for field in FIELDS}
-    values["scope"] = add_picks(values["scope"], posted.getall("pick", []))
+    values = _values(request)
     key = posted.get("key", "") or request.app[SERVICES].new_id()
     if posted.get("do") == "find":
         return await _show(request, values, key=key, found=await _find(request, values["find"]))
+    sends = posted.get("do") in ("send", "draft")
     try:
         filled = await _read(request, values)
-        if posted.get("do") in ("send", "draft") and posted.get("seen") == _digest(values):
+        if filled.missing:
+            raise Invalid(list(filled.missing))
+        if sends and posted.get("seen") == _digest(values):
             return await _send(request, filled.declaration, values, key, draft=posted.get("do") == "draft")
-        preview = await request.app[SERVICES].previews.preview(filled.declaration, actor=request[ACTOR])
+        seen = await panel(request, filled, values, _asked(request))
     except Invalid as error:
         return await _show(request, values, key=key, errors=error.errors, status=422)
-    changed = posted.get("do") in ("send", "draft")
-    return await _show(request, values, key=key, preview=preview, filled=filled, changed=changed)
+    return await _show(request, values, key=key, seen=seen, changed=sends)
+
+
+async def look(request: web.Request) -> web.Response:
+    """The right half alone, for a form that is being filled in: what is missing for sending is named, not refused."""
+    values = _values(request)
+    if not values["scope"]:
+        return _half(request)
+    try:
+        filled = await _read(request, values)
+        return _half(request, seen=await panel(request, filled, values, _asked(request)), digest=_digest(values))
+    except Invalid as error:
+        return _half(request, errors=error.errors)
+
+
+def _half(
+    request: web.Request, *, seen: Panel | None = None, digest: str = "", errors: Sequence[FieldError] = ()
+) -> web.Response:
+    return render(request, "desk/look.html", panel=seen, seen=digest, errors=errors, changed=False)
+
+
+def _values(request: web.Request) -> dict[str, str]:
+    posted = request[FORM]
+    # A browser sends CRLF with a form and LF with a fetch: both are the same words.
+    values = {field: posted.get(field, "").replace("\r\n", "\n").strip() for field in FIELDS}
+    values["scope"] = add_picks(values["scope"], posted.getall("pick", []))
+    return values
+
+
+def _asked(request: web.Request) -> str:
+    """Whose messages are wanted: by a button beside his line, or typed."""
+    return request[FORM].get("read_as", "") or request[FORM].get("reader", "")
 
 
 async def search(request: web.Request) -> web.Response:
@@ -70,7 +96,7 @@ async def search(request: web.Request) -> web.Response:
 
 async def _find(request: web.Request, words: str) -> list[Found]:
     async with request.app[SERVICES].database.read() as conn:
-        return await views_scope.search(conn, words[:100])
+        return await views_search.find(conn, words)
 
 
 async def _send(
@@ -91,11 +117,9 @@ def _as_draft(declaration: Declaration) -> Declaration:
 
 
 async def _read(request: web.Request, values: Mapping[str, str]) -> Filled:
-    """The form as a declaration; Invalid lists each wrong field."""
+    """The form as a declaration; Invalid lists each wrong field. Only a title may still be missing."""
     services = request.app[SERVICES]
-    now, zone = services.clock(), services.provider.zone
-    reader = Reader(values, now=now, zone=zone)
-    title = reader.text("title", "say in a few words what is down, as customers may read it")
+    reader = Reader(values, now=services.clock(), zone=viewer_zone(request))
     effect = reader.one_of("effect", Effect, Effect.OUTAGE)
     severity = reader.one_of("severity", Severity, Severity.MAJOR)
     status = reader.one_of("status", OutageStatus, OutageStatus.INVESTIGATING)
@@ -104,14 +128,18 @@ async def _read(request: web.Request, values: Mapping[str, str]) -> Filled:
     if not values["scope"]:
         reader.errors.append(FieldError(field="scope", message="name what is down: an element, a site, a service …"))
     named = await reader.scope(services.database, effect)
-    if reader.errors:
-        raise Invalid(reader.errors)
+    wrong = reader.errors
+    reader.errors = []
+    title = reader.text("title", "say in a few words what is down, as customers may read it")
+    if wrong:
+        raise Invalid([*reader.errors, *wrong])
     declaration = Declaration(
-        title=title, scope=named.entries, effect=effect, at_risk_until=risk_until, severity=severity, status=status,
-        cause=values["cause"], message=values["message"], note=values["note"], eta=eta, next_update_in=next_in,
-        started_at=started_at, external_ref=values["external_ref"],
+        title=title or "…", scope=named.entries, effect=effect, at_risk_until=risk_until, severity=severity,
+        status=status, cause=values["cause"], cause_code=values["cause_code"], message=values["message"],
+        note=values["note"], eta=eta, next_update_in=next_in, started_at=started_at,
+        external_ref=values["external_ref"],
     )  # fmt: skip
-    return Filled(declaration=declaration, named=named)
+    return Filled(declaration=declaration, named=named, missing=tuple(reader.errors))
 
 
 async def _show(
@@ -120,9 +148,8 @@ async def _show(
     *,
     key: str,
     found: list[Found] | None = None,
-    preview: Preview | None = None,
-    filled: Filled | None = None,
-    errors: list[FieldError] | None = None,
+    seen: Panel | None = None,
+    errors: Sequence[FieldError] = (),
     changed: bool = False,
     status: int = 200,
 ) -> web.Response:
@@ -135,14 +162,15 @@ async def _show(
         values=values,
         key=key,
         found=found,
-        preview=preview,
-        filled=filled,
-        errors=errors or [],
-        wrong=by_field(errors or []),
+        panel=seen,
+        errors=errors,
+        wrong=by_field(errors),
         changed=changed,
-        seen=_digest(values),
+        seen=_digest(values) if seen else "",
         empty_inventory=size["customers"] == 0,
         choices=CHOICES,
+        phrases=await offered(request),
+        templates=await templates(request),
     )
 
 
@@ -153,7 +181,7 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def by_field(errors: list[FieldError]) -> dict[str, list[str]]:
+def by_field(errors: Sequence[FieldError]) -> dict[str, list[str]]:
     """The messages of each field of the form: `scope.elements[0]` stands at `scope`."""
     out: dict[str, list[str]] = {}
     for error in errors:
