@@ -1,4 +1,4 @@
-"""`outagecast user` and `outagecast token`: who may come in."""
+"""`outagecast user` and `outagecast token`: who may come in; and the way back in for whoever lost the keys."""
 
 import sys
 from collections.abc import Sequence
@@ -10,8 +10,10 @@ import click
 from outagecast.app import Core
 from outagecast.commands.options import Failed, config_option, json_option
 from outagecast.commands.session import me, run
+from outagecast.commands.settings import read_config
 from outagecast.commands.shown import print_json, print_table
 from outagecast.domain.duration import parse_duration
+from outagecast.domain.errors import NotFound
 from outagecast.domain.outage import Role
 from outagecast.storage.people import StaffRow, TokenRow
 
@@ -36,7 +38,7 @@ class Length(click.ParamType[timedelta]):
         return length
 
 
-@click.group("user", short_help="Staff who sign in to the desk: add, list, disable.")
+@click.group("user", short_help="Staff who sign in to the desk: add, invite, list, disable.")
 @config_option
 def user() -> None:
     """Staff who sign in to the desk."""
@@ -101,6 +103,51 @@ def user_list(ctx: click.Context, as_json: bool) -> None:
             for r in rows
         ],
     )
+
+
+@user.command("invite")
+@click.argument("name")
+@click.option("--role", required=True, type=click.Choice(_STAFF_ROLES), help="What they may do.")
+@click.option("--email", default="", help="Their address.")
+@config_option
+@json_option
+@click.pass_context
+def user_invite(ctx: click.Context, name: str, role: str, email: str, as_json: bool) -> None:
+    """Add NAME, and print a link with which they choose their password; it opens once."""
+    key = run(ctx, lambda core: core.people.roster.invite(name, Role(role), email=email, actor=me(), source=""))
+    _print_link(ctx, name.strip(), key, as_json)
+
+
+@user.command("link")
+@click.argument("name")
+@config_option
+@json_option
+@click.pass_context
+def user_link(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Print a link with which NAME sets a new password: for a forgotten one."""
+
+    async def act(core: Core) -> str:
+        return await core.people.roster.new_link(await _number_of(core, name), actor=me(), source="")
+
+    _print_link(ctx, name, run(ctx, act), as_json)
+
+
+@user.command("reset-second-factor")
+@click.argument("name")
+@config_option
+@json_option
+@click.pass_context
+def user_reset_second_factor(ctx: click.Context, name: str, as_json: bool) -> None:
+    """NAME's authenticator app and recovery codes are asked for no more: for the only admin's lost phone."""
+
+    async def act(core: Core) -> None:
+        await core.people.roster.reset_second_factor(await _number_of(core, name), actor=me(), source="")
+
+    run(ctx, act)
+    if as_json:
+        print_json({"name": name, "second_factor": False})
+    else:
+        click.echo(f"{name} signs in with the password alone, until a new app is set up")
 
 
 @user.command("disable")
@@ -186,6 +233,22 @@ def token_revoke(ctx: click.Context, name: str, as_json: bool) -> None:
         print_json({"name": name, "revoked": True})
     else:
         click.echo(f"{name} is revoked")
+
+
+async def _number_of(core: Core, name: str) -> int:
+    found = next((row.id for row in await core.people.staff() if row.name == name), None)
+    if found is None:
+        raise NotFound(f"nobody is called {name}")
+    return found
+
+
+def _print_link(ctx: click.Context, name: str, key: str, as_json: bool) -> None:
+    link = f"{read_config(ctx).provider.public_url}/desk/join/{key}"
+    if as_json:
+        print_json({"name": name, "link": link})
+        return
+    click.echo(f"hand this to {name}; it opens once and is not shown again:", err=True)
+    click.echo(link)
 
 
 def _password(from_stdin: bool, file: Path | None) -> str:

@@ -21,12 +21,14 @@ class Backoff:
         """How long the next try has to wait from now; zero if it need not."""
         return max(self._left(key, longest, now) for key, longest in _keys(name, source).items())
 
-    def failed(self, name: str, source: str, now: datetime) -> None:
+    def failed(self, name: str, source: str, now: datetime) -> int:
+        """How many tries of this name from this address were wrong in a row."""
         if len(self._tries) > _MOST_REMEMBERED:
             self._tries = {key: seen for key, seen in self._tries.items() if now - seen[1] < _REMEMBERED}
         for key in _keys(name, source):
             count, last = self._tries.get(key, (0, now))
             self._tries[key] = (count + 1 if now - last < _REMEMBERED else 1, now)
+        return self._tries[name, source][0]
 
     def forget(self, name: str, source: str) -> None:
         for key in _keys(name, source):

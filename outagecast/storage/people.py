@@ -1,4 +1,4 @@
-"""Queries about staff, their sessions and the tokens of programs. Secrets come in and go out as their hashes only."""
+"""Queries about staff and the tokens of programs. Secrets come in and go out as their hashes only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.domain.outage import Actor, Role
 from outagecast.domain.timeline import Happened
-from outagecast.storage.tables import sessions, staff, timeline, tokens
+from outagecast.storage.tables import staff, timeline, tokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,19 +22,6 @@ class StaffRow:
     password_hash: str
     created_at: datetime
     disabled_at: datetime | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SessionRow:
-    """A session together with whose it is."""
-
-    id_hash: str
-    staff_id: int
-    name: str
-    role: Role
-    csrf: str
-    created_at: datetime
-    seen_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,12 +38,35 @@ class TokenRow:
     used_at: datetime | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LineRow:
+    """A line of the timeline about the house itself."""
+
+    at: datetime
+    actor_kind: str
+    actor: str
+    what: str
+    why: str
+    source: str
+
+
+HOUSE_WORDS = (
+    Happened.SIGNED_IN, Happened.SIGN_IN_REFUSED, Happened.SESSION_ENDED, Happened.STAFF_CHANGED,
+    Happened.TOKEN_CHANGED,
+)  # fmt: skip
+
+
 async def add_staff(
     conn: AsyncConnection, *, name: str, email: str, role: Role, password_hash: str, now: datetime
-) -> None:
-    await conn.execute(
-        insert(staff).values(name=name, email=email, role=role, password_hash=password_hash, created_at=now)
-    )
+) -> int:
+    """The new row's number."""
+    values = {"name": name, "email": email, "role": role, "password_hash": password_hash, "created_at": now}
+    return int((await conn.execute(insert(staff).values(values).returning(staff.c.id))).scalar_one())
+
+
+async def staff_by_id(conn: AsyncConnection, staff_id: int) -> StaffRow | None:
+    row = (await conn.execute(select(staff).where(staff.c.id == staff_id))).mappings().first()
+    return _staff(row) if row else None
 
 
 async def staff_by_name(conn: AsyncConnection, name: str) -> StaffRow | None:
@@ -69,11 +79,28 @@ async def all_staff(conn: AsyncConnection) -> Sequence[StaffRow]:
     return [_staff(row) for row in rows.mappings()]
 
 
-async def count_active_staff(conn: AsyncConnection, role: Role | None = None) -> int:
+async def count_active_staff(conn: AsyncConnection) -> int:
     query = select(func.count()).select_from(staff).where(staff.c.disabled_at.is_(None))
-    if role is not None:
-        query = query.where(staff.c.role == role)
     return (await conn.execute(query)).scalar_one()
+
+
+async def other_admins(conn: AsyncConnection, staff_id: int) -> int:
+    """Admins besides this one who can come in by themselves: with a password, not by somebody else's word alone."""
+    query = (
+        select(func.count())
+        .select_from(staff)
+        .where(
+            staff.c.disabled_at.is_(None),
+            staff.c.role == Role.ADMIN,
+            staff.c.password_hash != "",
+            staff.c.id != staff_id,
+        )
+    )
+    return (await conn.execute(query)).scalar_one()
+
+
+async def set_role(conn: AsyncConnection, staff_id: int, role: Role) -> None:
+    await conn.execute(update(staff).where(staff.c.id == staff_id).values(role=role))
 
 
 async def set_disabled(conn: AsyncConnection, staff_id: int, at: datetime | None) -> None:
@@ -82,46 +109,6 @@ async def set_disabled(conn: AsyncConnection, staff_id: int, at: datetime | None
 
 async def set_password_hash(conn: AsyncConnection, staff_id: int, password_hash: str) -> None:
     await conn.execute(update(staff).where(staff.c.id == staff_id).values(password_hash=password_hash))
-
-
-async def add_session(
-    conn: AsyncConnection, *, id_hash: str, staff_id: int, csrf: str, agent: str, now: datetime
-) -> None:
-    await conn.execute(
-        insert(sessions).values(id_hash=id_hash, staff_id=staff_id, csrf=csrf, agent=agent, created_at=now, seen_at=now)
-    )
-
-
-async def session_by_hash(conn: AsyncConnection, id_hash: str) -> SessionRow | None:
-    """A session that was not ended, of somebody who is not disabled; whether it is too old is for the caller."""
-    query = (
-        select(sessions, staff.c.name, staff.c.role)
-        .join(staff, staff.c.id == sessions.c.staff_id)
-        .where(sessions.c.id_hash == id_hash, sessions.c.ended_at.is_(None), staff.c.disabled_at.is_(None))
-    )
-    row = (await conn.execute(query)).mappings().first()
-    if row is None:
-        return None
-    return SessionRow(
-        id_hash=row["id_hash"], staff_id=row["staff_id"], name=row["name"], role=Role(row["role"]),
-        csrf=row["csrf"], created_at=row["created_at"], seen_at=row["seen_at"],
-    )  # fmt: skip
-
-
-async def see_session(conn: AsyncConnection, id_hash: str, at: datetime) -> None:
-    await conn.execute(update(sessions).where(sessions.c.id_hash == id_hash).values(seen_at=at))
-
-
-async def end_session(conn: AsyncConnection, id_hash: str, at: datetime) -> None:
-    await conn.execute(
-        update(sessions).where(sessions.c.id_hash == id_hash, sessions.c.ended_at.is_(None)).values(ended_at=at)
-    )
-
-
-async def end_sessions_of(conn: AsyncConnection, staff_id: int, at: datetime) -> int:
-    """How many were open."""
-    query = update(sessions).where(sessions.c.staff_id == staff_id, sessions.c.ended_at.is_(None))
-    return (await conn.execute(query.values(ended_at=at))).rowcount
 
 
 async def add_token(
@@ -157,9 +144,25 @@ async def use_token(conn: AsyncConnection, token_id: int, at: datetime) -> None:
     await conn.execute(update(tokens).where(tokens.c.id == token_id).values(used_at=at))
 
 
-async def record(conn: AsyncConnection, what: Happened, why: str, *, actor: Actor, now: datetime) -> None:
-    """A line of the house's own timeline: who changed what about people and tokens."""
-    await conn.execute(insert(timeline).values(at=now, actor_kind=actor.kind, actor=actor.name, what=what, why=why))
+async def record(
+    conn: AsyncConnection, what: Happened, why: str, *, actor: Actor, now: datetime, source: str = ""
+) -> None:
+    """A line of the house's own timeline: who changed what about people and tokens, and from which address."""
+    await conn.execute(
+        insert(timeline).values(at=now, actor_kind=actor.kind, actor=actor.name, what=what, why=why, source=source)
+    )
+
+
+async def lines(conn: AsyncConnection, *, limit: int) -> Sequence[LineRow]:
+    """What happened about people and tokens last, newest first."""
+    t = timeline.c
+    query = select(t.at, t.actor_kind, t.actor, t.what, t.why, t.source).where(t.what.in_(HOUSE_WORDS))
+    rows = await conn.execute(query.order_by(t.id.desc()).limit(limit))
+    return [
+        LineRow(at=row.at, actor_kind=row.actor_kind, actor=row.actor, what=row.what, why=row.why,
+                source=row.source)
+        for row in rows
+    ]  # fmt: skip
 
 
 def _staff(row: RowMapping) -> StaffRow:

@@ -16,6 +16,10 @@ POLICY = (
 )
 PUBLIC_CACHE = "public, max-age=5"
 CSRF_FIELD = "csrf"
+SECRET_PATHS = ("/my/", "/unsubscribe/", "/desk/setup/", "/desk/join/", "/desk/oidc/")
+"""Addresses that are secrets themselves: no other page hears them."""
+SECRET_FORMS = ("/my/", "/desk/setup", "/desk/join/")
+"""Forms of those pages: they carry the secret, which another site would have to know first."""
 
 
 async def before_sending(request: web.Request, response: web.StreamResponse) -> None:
@@ -23,7 +27,7 @@ async def before_sending(request: web.Request, response: web.StreamResponse) -> 
     headers = response.headers
     headers["Content-Security-Policy"] = POLICY
     headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "no-referrer" if request.path.startswith(("/my/", "/unsubscribe/")) else "same-origin"
+    headers["Referrer-Policy"] = "no-referrer" if request.path.startswith(SECRET_PATHS) else "same-origin"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
     headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
@@ -36,12 +40,15 @@ async def before_sending(request: web.Request, response: web.StreamResponse) -> 
 
 
 def check_same_origin(request: web.Request) -> None:
-    """Forbidden for a form that another site sent. Browsers say so in Sec-Fetch-Site, older ones in Origin only."""
-    site = request.headers.get("Sec-Fetch-Site", "none")
-    if site not in ("same-origin", "none"):
+    """Forbidden for a form that another site sent. Browsers say so in Sec-Fetch-Site, older ones (and all of them where
+    we are plain http on another machine) in Origin only. `null` is what a page sends that tells nobody where it is.
+    """
+    site, origin = request.headers.get("Sec-Fetch-Site", "none"), request.headers.get("Origin")
+    if site == "same-origin":
+        return
+    if site != "none":
         raise Forbidden("this form was sent from another site")
-    origin = request.headers.get("Origin")
-    if origin is None:
+    if origin is None or (origin == "null" and request.path.startswith(SECRET_FORMS)):
         return
     ours = urlsplit(request.app[SERVICES].provider.public_url)
     if urlsplit(origin).netloc not in (request.host, ours.netloc):

@@ -138,6 +138,22 @@ async def test_a_strangers_forwarded_address_is_not_believed(house: WebHouse) ->
     house.clock.now = NOW.replace(hour=15)
 
 
+async def test_pages_that_tell_nobody_where_they_are_can_send_their_forms(house: WebHouse) -> None:
+    """Browsers send `Origin: null` from a page with `Referrer-Policy: no-referrer`; its secret is what counts there."""
+    await add_network(house.database)
+    path = f"/my/{house.links.token(1)}"
+    for headers in ({"Origin": "null"}, {"Origin": "null", "Sec-Fetch-Site": "same-origin"}):
+        answer = await house.client.post(path, data={"do": "leave"}, headers=headers, allow_redirects=False)
+        assert answer.status == 303
+    assert len(house.taken.left) == 2
+    for headers in ({"Origin": "null", "Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+        assert (await house.client.post(path, data={"do": "leave"}, headers=headers)).status == 403
+    await house.sign_in()
+    form = {"csrf": await house.csrf(), "reason": "x"}
+    assert (await house.client.post("/desk/pause", data=form, headers={"Origin": "null"})).status == 403
+    assert len(house.taken.left) == 2 and house.verbs.done == []
+
+
 async def test_methods_that_a_door_does_not_know(house: WebHouse) -> None:
     answer = await house.client.delete("/healthz", headers={"Accept": "application/json"})
     assert answer.status == 405
