@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from outagecast.domain.errors import FieldError, Invalid, NotFound
-from outagecast.domain.imports import Batch, Difference, ImportRefused, Reject
+from outagecast.domain.errors import Conflict, FieldError, Invalid, NotFound
+from outagecast.domain.imports import Batch, Change, Difference, ImportRefused, Reject, RemovalsRefused
 from outagecast.domain.inventory import InventoryKind, clean, keys
 from outagecast.domain.outage import Actor
 from outagecast.domain.timeline import Happened
@@ -16,7 +16,7 @@ from outagecast.engine.inventory_bodies import Suppression, row_of
 from outagecast.importers.csv import read_batches
 from outagecast.importers.files import REJECTS, Source, recognise
 from outagecast.importers.rejects import RejectsFile, remove_stale
-from outagecast.storage import checks, compare, inventory, outages, staging
+from outagecast.storage import checks, compare, inventory, outages, search_index, staging
 from outagecast.storage.engine import Connection, Database
 from outagecast.storage.staging import Staging
 
@@ -46,6 +46,10 @@ class ImportReport:
     first_rejects: tuple[str, ...]
     contacts_unreachable: int
     customers_unreachable: int
+    version: int = 0
+    """Of the inventory that the files were held against."""
+    sample: Mapping[InventoryKind, Sequence[Change]] = field(default_factory=dict)
+    """The first changes of each kind, where they were asked for."""
 
     @property
     def changes(self) -> int:
@@ -61,6 +65,7 @@ class _Wanted:
     headers: Headers
     complete: frozenset[InventoryKind]
     allow_removals: int | None
+    sampled: int = 0
 
     @property
     def kinds(self) -> list[InventoryKind]:
@@ -97,11 +102,15 @@ class Inventory:
         dry_run: bool = False,
         rejects_path: Path | None = None,
         progress: Progress | None = None,
+        sampled: int = 0,
+        looked_at: int | None = None,
     ) -> ImportReport:
         """Bring the inventory to what the files say; ImportRefused lists every structural mistake: nothing is changed.
 
         `mapping` is `ImportSettings.headers()`. `complete` ends what the files no longer hold, of the kinds they hold;
         above 5 % of a kind only with `allow_removals`. Bad cells go to `rejects_path`: `rejects.csv` beside the input.
+        `sampled`: how many changes of each sort the report shows. `looked_at`: the inventory's version that somebody
+        was shown the difference to; Conflict if it has changed since.
         """
         sources = recognise(paths)
         wanted = _Wanted(
@@ -109,14 +118,18 @@ class Inventory:
             headers=mapping or {},
             complete=frozenset(source.kind for source in sources) if complete else frozenset(),
             allow_removals=allow_removals,
+            sampled=sampled,
         )
         async with staging.staging_area(self._db) as area:
             await self._stage(area, wanted, strict, progress)
             for _ in range(_TRIES):
                 version = await inventory.inventory_version(area.conn)
-                report = await self._judge(area, wanted, rejects_path or _beside(paths[0]))
+                if looked_at not in (None, version):
+                    raise Conflict("the inventory has changed since the difference was shown: look at it again")
+                report = replace(await self._judge(area, wanted, rejects_path or _beside(paths[0])), version=version)
                 if dry_run:
                     return report
+                await search_index.stage(area.conn, wanted.kinds)
                 if await self._apply(area, wanted, report, version, actor):
                     return replace(report, applied=True)
         raise Invalid.one("", "the inventory is being changed by others all the time: import again in a quiet moment")
@@ -208,6 +221,12 @@ class Inventory:
             first_rejects=shown,
             contacts_unreachable=contacts,
             customers_unreachable=customers,
+            sample={
+                kind: await compare.sample(
+                    conn, kind, complete=kind in wanted.complete, revive=wanted.revive, limit=wanted.sampled
+                )
+                for kind in (wanted.kinds if wanted.sampled else ())
+            },
         )
 
     async def _apply(self, area: Staging, wanted: _Wanted, report: ImportReport, version: int, actor: Actor) -> bool:
@@ -229,6 +248,7 @@ class Inventory:
 
     async def _apply_one(self, conn: Connection, kind: InventoryKind, id: str) -> None:
         before = await _addresses_of(conn, kind, id)
+        await search_index.stage(conn, [kind])
         await compare.apply(conn, [kind], complete=(), revive=True)
         if held := before | await _addresses_of(conn, kind, id):
             await inventory.refresh_shared(conn, held)
@@ -289,7 +309,7 @@ def _brake(kinds: Mapping[InventoryKind, Difference], wanted: _Wanted) -> None:
         if d.ended > REMOVALS_AT_MOST * d.before
     ]
     if errors:
-        raise ImportRefused(errors, len(errors))
+        raise RemovalsRefused(errors, total)
 
 
 async def _write_rejects(conn: Connection, wanted: _Wanted, path: Path, total: int) -> tuple[str, ...]:

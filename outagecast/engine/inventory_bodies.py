@@ -17,6 +17,8 @@ Suppression: TypeAlias = tuple[str, str, SuppressReason]
 _LONGEST = 2_000
 _FIELD_OF = {ChannelName.EMAIL.value: "email", ChannelName.SMS.value: "phone"}
 _ADDRESS_FIELDS = ("channel", "to", "consent_at", "consent_source", "state")
+_ADDRESS_ID = "id"
+"""Shown when a contact is read, so it may come back; an address is known by its channel and value."""
 _STATES = ("active", SuppressReason.SHARED_ADDRESS.value, *sorted(reason.value for reason in ADDRESS_REASONS))
 
 
@@ -113,7 +115,7 @@ class _Body:
         fields |= {"email": "", "phone": ""}
         for place, item in enumerate(given):
             path = f"addresses[{place}]"
-            for name in sorted(set(item) - set(_ADDRESS_FIELDS)):
+            for name in sorted(set(item) - {*_ADDRESS_FIELDS, _ADDRESS_ID}):
                 self._wrong(f"{path}.{name}", f"is unknown (use {', '.join(_ADDRESS_FIELDS)})")
             channel, state = item.get("channel"), item.get("state", "active")
             if channel not in _FIELD_OF:

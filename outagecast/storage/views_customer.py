@@ -37,7 +37,10 @@ class AddressView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LineView:
-    """One line as it is now. `outage_id` is the open outage that makes it worst, with what it promises."""
+    """One line as it is now. `outage_id` is the open outage that makes it worst, with what it promises.
+
+    What is not active is not reckoned.
+    """
 
     kind: str
     id: str
@@ -50,6 +53,7 @@ class LineView:
     since: datetime | None
     eta: datetime | None
     next_update_by: datetime | None
+    status: str = "active"
 
 
 async def address(conn: AsyncConnection, address_id: int) -> AddressView | None:
@@ -77,20 +81,43 @@ async def address(conn: AsyncConnection, address_id: int) -> AddressView | None:
 async def lines(conn: AsyncConnection, address_id: int, *, limit: int = 200) -> list[LineView]:
     """Circuits and subscriptions of the customers for whom this address is a contact, the worst first."""
     mine = select(contacts.c.customer_id).where(_has(address_id), contacts.c.status == "active")
-    circuit_rows = await conn.execute(
+    return await _lines(conn, mine, limit)
+
+
+async def lines_of(conn: AsyncConnection, customer_id: str, *, limit: int = 50) -> list[LineView]:
+    """One customer's circuits and subscriptions, the worst first: what is affected never falls beyond the limit."""
+    return await _lines(conn, [customer_id], limit)
+
+
+async def _lines(conn: AsyncConnection, mine: Any, limit: int) -> list[LineView]:
+    worst = await _worst(conn, mine)
+    worst_first = sorted(worst, key=lambda key: -worst[key]["level"])
+    down = [thing_id for kind, thing_id, _ in worst_first if kind == "circuit"][:limit]
+    circuit_query = (
         select(
-            circuits.c.id, circuits.c.label, circuits.c.place, circuits.c.customer_id,
+            circuits.c.id, circuits.c.label, circuits.c.place, circuits.c.customer_id, circuits.c.status,
             services.c.name.label("service"), customers.c.name.label("customer"), sites.c.name.label("site"),
         )
         .join(customers, customers.c.id == circuits.c.customer_id)
         .outerjoin(services, services.c.id == circuits.c.service_id)
         .outerjoin(sites, sites.c.id == circuits.c.site_id)
         .where(circuits.c.customer_id.in_(mine), circuits.c.status != "ended")
-        .order_by(circuits.c.customer_id, circuits.c.id)
-        .limit(limit)
     )  # fmt: skip
+    rows: dict[str, Any] = {}
+    if down:
+        rows = {row.id: row for row in await conn.execute(circuit_query.where(circuits.c.id.in_(down)))}
+    others = circuit_query.order_by(circuits.c.customer_id, circuits.c.id).limit(limit)
+    for row in await conn.execute(others):
+        if len(rows) < limit:
+            rows.setdefault(row.id, row)
     service_rows = await conn.execute(
-        select(services.c.id, services.c.name, customers.c.name.label("customer"), subscriptions.c.customer_id)
+        select(
+            services.c.id,
+            services.c.name,
+            customers.c.name.label("customer"),
+            subscriptions.c.customer_id,
+            subscriptions.c.status,
+        )
         .join(services, services.c.id == subscriptions.c.service_id)
         .join(customers, customers.c.id == subscriptions.c.customer_id)
         .where(subscriptions.c.customer_id.in_(mine), subscriptions.c.status != "ended")
@@ -98,16 +125,24 @@ async def lines(conn: AsyncConnection, address_id: int, *, limit: int = 200) -> 
         .limit(limit)
     )
     things = [
-        ("circuit", r.id, r.customer_id, r.label or r.id, r.service or "", r.place or r.site or "", r.customer)
-        for r in circuit_rows
-    ] + [("service", r.id, r.customer_id, r.name, "", "", r.customer) for r in service_rows]
-    worst = await _worst(conn, address_id)
+        (
+            "circuit",
+            r.id,
+            r.customer_id,
+            r.label or r.id,
+            r.service or "",
+            r.place or r.site or "",
+            r.customer,
+            r.status,
+        )
+        for r in rows.values()
+    ] + [("service", r.id, r.customer_id, r.name, "", "", r.customer, r.status) for r in service_rows]
     found = [
         LineView(
-            kind=kind, id=id, label=label, service=service, place=place, customer=customer,
+            kind=kind, id=id, label=label, service=service, place=place, customer=customer, status=status,
             **worst.get((kind, id, customer_id), _WELL),
         )
-        for kind, id, customer_id, label, service, place, customer in things
+        for kind, id, customer_id, label, service, place, customer, status in things
     ]  # fmt: skip
     return sorted(found, key=lambda line: (-line.level, line.customer, line.label))
 
@@ -121,9 +156,8 @@ _WELL: dict[str, Any] = {
 }
 
 
-async def _worst(conn: AsyncConnection, address_id: int) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """The worst impact in force of each of this address's lines, of outages that have taken effect."""
-    mine = select(contacts.c.customer_id).where(_has(address_id), contacts.c.status == "active")
+async def _worst(conn: AsyncConnection, mine: Any) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """The worst impact in force of each line of these customers, of outages that have taken effect."""
     query = (
         select(impacts, outages.c.eta, outages.c.next_update_by)
         .join(outages, and_(outages.c.id == impacts.c.outage_id, outages.c.episode == impacts.c.episode))
