@@ -5,9 +5,10 @@ ids.
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
+from typing import Any, TypeVar
 
 from outagecast.config import Config
 from outagecast.core import Core, make_clock, open_core
@@ -15,7 +16,22 @@ from outagecast.daemon import Daemon
 from outagecast.engine.crashpoints import Crash, CrashPoint, never
 from outagecast.web.server import make_app, serve
 
-__all__ = ["Core", "Daemon", "crash_points", "make_clock", "open_core", "run"]
+try:
+    import uvloop
+except ImportError:  # without the extra `speed`
+    _NEW_LOOP: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+else:
+    _NEW_LOOP = uvloop.new_event_loop
+
+__all__ = ["Core", "Daemon", "crash_points", "make_clock", "on_a_loop", "open_core", "run"]
+
+T = TypeVar("T")
+
+
+def on_a_loop(main: Coroutine[Any, Any, T]) -> T:
+    """What `asyncio.run` does, on uvloop where that is installed: it takes a sixth off the cost of the wire."""
+    with asyncio.Runner(loop_factory=_NEW_LOOP) as runner:
+        return runner.run(main)
 
 
 async def run(
@@ -25,8 +41,11 @@ async def run(
     epoch: datetime | None = None,
     wave_limit: int | None = None,
     on_ready: Callable[[int], None],
+    on_setup: Callable[[str], None] | None = None,
 ) -> None:
-    """`serve`: until SIGTERM or SIGINT. `on_ready` gets the port once everything listens."""
+    """`serve`: until SIGTERM or SIGINT. `on_ready` gets the port once everything listens; `on_setup` the link that
+    makes the first admin, where nobody can sign in yet: a new one with each start.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -42,6 +61,9 @@ async def run(
         app = make_app(daemon.services())
         port = await stack.enter_async_context(serve(app, host=config.server.host, port=config.server.port))
         on_ready(port)
+        key = await core.people.roster.new_setup()
+        if key is not None and on_setup is not None:
+            on_setup(f"{config.provider.public_url}/desk/setup/{key}")
         await stop.wait()
         core.house.changes.close()
 

@@ -1,6 +1,6 @@
 """The words, ready for a channel: what rendering hands over and a channel carries."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -20,10 +20,37 @@ class Attachment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Pieces:
+    """A text with holes: what stands around them, one piece more than holes. `order`: which value goes where."""
+
+    around: tuple[str, ...]
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class MailForm:
+    """What the mails of a wave have in common. Known by its identity, so that a channel can keep what it made of it."""
+
+    text: Pieces
+    html: Pieces
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Filled:
+    """A form and what one reader's mail has in its holes. `html_values`: the same, escaped."""
+
+    form: MailForm
+    values: tuple[str, ...]
+    html_values: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EmailMessage:
     """One mail to one address.
 
     `message_id` and `references` come without angle brackets. `unsubscribe_url` is the RFC 8058 one-click address.
+    `filled`: the form that gave `text` and `html` to the letter, where one did: a channel may then encode what is
+    common once. Whoever changes one of the two must drop it.
     """
 
     to: str
@@ -39,6 +66,7 @@ class EmailMessage:
     list_id: str
     kind: str
     attachments: tuple[Attachment, ...] = ()
+    filled: Filled | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,7 +11,7 @@ from jinja2 import Template
 from markupsafe import escape
 
 from outagecast.domain.facts import Line, OwnFacts, RevisionFacts
-from outagecast.domain.message import Attachment, EmailMessage, SmsMessage
+from outagecast.domain.message import Attachment, EmailMessage, Filled, MailForm, SmsMessage
 from outagecast.domain.notices import NoticeKind
 from outagecast.rendering.check import check_language, unknown_files
 from outagecast.rendering.circuit_list import circuit_list
@@ -56,13 +56,14 @@ class Language:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MailWords:
-    """What a mail says, ready for its envelope."""
+    """What a mail says, ready for its envelope. `filled`: how it came about, where it was from a skeleton."""
 
     subject: str
     text: str
     html: str
     language: str
     attached: bool
+    filled: Filled | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,14 +74,17 @@ class MailSkeleton:
     text: Skeleton
     html: Skeleton
     language: str
+    form: MailForm
 
     def fill(self, values: tuple[str, ...]) -> MailWords:
+        escaped = tuple([str(escape(value)) for value in values])
         return MailWords(
             subject=self.subject.fill(values),
             text=self.text.fill(values),
-            html=self.html.fill(tuple([str(escape(value)) for value in values])),
+            html=self.html.fill(escaped),
             language=self.language,
             attached=False,
+            filled=Filled(form=self.form, values=values, html_values=escaped),
         )
 
 
@@ -158,6 +162,7 @@ class Renderer:
             list_id=list_id,
             kind=str(own.kind),
             attachments=attached,
+            filled=words.filled,
         )
 
     def sms(
@@ -214,11 +219,13 @@ class Renderer:
             if holds_slots(revision, own, line):
                 return None
             whole = self._mail(language, revision, _with_holes(own, line, filled), Links(my=MY, leave=LEAVE))
+            text, html = cut_out(whole.text), cut_out(whole.html)
             made = MailSkeleton(
                 subject=cut_out(whole.subject),
-                text=cut_out(whole.text),
-                html=cut_out(whole.html),
+                text=text,
+                html=html,
                 language=whole.language,
+                form=MailForm(text=text.pieces, html=html.pieces),
             )
             return made if made.fill(values) == self._mail(language, revision, own, links) else None
 

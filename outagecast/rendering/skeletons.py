@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from jinja2 import Environment, nodes
 
 from outagecast.domain.facts import Line, OwnFacts, RevisionFacts
+from outagecast.domain.message import Pieces
 
 NAME, LABEL, PLACE, CUSTOMER, MY, LEAVE = SLOTS = tuple("\ue010\ue011\ue012\ue013\ue014\ue015")
 """What stands in for a reader's own words: private-use characters, one for each."""
@@ -32,21 +33,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Skeleton:
-    """Words with holes. `order`: which value goes into which hole."""
+    """Words with holes; `form` is the same as `pieces`, written for `%`."""
 
     form: str
-    order: tuple[int, ...]
+    pieces: Pieces
 
     def fill(self, values: tuple[str, ...]) -> str:
         """The words with one value for each of SLOTS."""
-        return self.form % tuple([values[slot] for slot in self.order])
+        return self.form % tuple([values[slot] for slot in self.pieces.order])
 
 
 def cut_out(words: str) -> Skeleton:
     """The skeleton of words in which SLOTS stand for what is personal."""
-    parts = _HOLES.split(words)
-    form = "".join("%s" if part in SLOTS else part.replace("%", "%%") for part in parts if part)
-    return Skeleton(form=form, order=tuple(SLOTS.index(part) for part in parts if part in SLOTS))
+    parts = _HOLES.split(words)  # pieces and holes by turns
+    around, holes = tuple(parts[::2]), parts[1::2]
+    form = "%s".join([piece.replace("%", "%%") for piece in around])
+    return Skeleton(form=form, pieces=Pieces(around=around, order=tuple([SLOTS.index(hole) for hole in holes])))
 
 
 def holds_slots(*facts: RevisionFacts | OwnFacts | Line) -> bool:

@@ -4,14 +4,13 @@
 `python -m tests.bench.product email|sms FOLDER CUSTOMERS PORT` declares on it and prints what it took.
 """
 
-import asyncio
 import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from outagecast.app import open_core
+from outagecast.app import on_a_loop, open_core
 from outagecast.config import parse_config
 from outagecast.domain.message import ChannelName
 from tests.bench.house import config_text, fill, house, wave
@@ -38,9 +37,9 @@ async def _send(channel: ChannelName, folder: Path, customers: int, port: int) -
 def main(words: list[str]) -> None:
     match words:
         case ["fill", folder, customers]:
-            answer = asyncio.run(_fill(Path(folder), int(customers)))
+            answer = on_a_loop(_fill(Path(folder), int(customers)))
         case [channel, folder, customers, port]:
-            answer = asyncio.run(_send(ChannelName(channel), Path(folder), int(customers), int(port)))
+            answer = on_a_loop(_send(ChannelName(channel), Path(folder), int(customers), int(port)))
         case _:
             raise SystemExit(__doc__)
     print(json.dumps(answer))

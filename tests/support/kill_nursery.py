@@ -4,7 +4,6 @@ Orders come as lines of JSON on stdin: {"config", "log", "exit", "crashpoint", "
 When a daemon ends, its exit status (negative: the signal) is written to its "exit" file. At the end of stdin all go.
 """
 
-import asyncio
 import gc
 import json
 import os
@@ -14,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from outagecast.app import run
+from outagecast.app import on_a_loop, run
 from outagecast.config import load_config
 from outagecast.log import set_up_logging
 
@@ -72,7 +71,7 @@ def _live(order: dict[str, Any]) -> NoReturn:
     try:
         set_up_logging(sys.stderr, level="warning")
         config = load_config(Path(order["config"]), environ=os.environ)
-        asyncio.run(run(config, wave_limit=order["wave_limit"], on_ready=lambda port: None))
+        on_a_loop(run(config, wave_limit=order["wave_limit"], on_ready=lambda port: None))
         code = 0
     finally:
         sys.stderr.flush()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from outagecast.channels.base import RouteDown
 from outagecast.channels.email.connection import Endpoint, Security, open_session, tls_context
-from outagecast.channels.email.message import Mailbox, MessageWriter, mailbox, sender_mailbox, stuffed
+from outagecast.channels.email.message import Content, Mailbox, MessageWriter, mailbox, sender_mailbox
 from outagecast.channels.email.session import Capabilities, Session
 from outagecast.channels.email.transaction import Envelope, NotBegun, transact
 from outagecast.domain.delivery import FailureScope, Outcome, Rejected
@@ -167,7 +167,7 @@ class EmailLane:
         except ValueError as error:
             return Rejected(scope=FailureScope.ADDRESS, code="bad_address", reason=str(error))
         try:
-            content = writer.write(message, to)
+            content = writer.content(message, to)
         except ValueError as error:
             return Rejected(scope=FailureScope.MESSAGE, code="bad_message", reason=str(error))
         try:
@@ -175,7 +175,7 @@ class EmailLane:
         except RouteDown as down:
             return down.outcome
 
-    async def _carry(self, to: Mailbox, content: bytes) -> Outcome:
+    async def _carry(self, to: Mailbox, content: Content) -> Outcome:
         if not self.session.usable or self._channel.spent(self.session):
             self.session.quit()
             self.session = await self._channel.fresh_session()
@@ -187,27 +187,27 @@ class EmailLane:
             outcome = await self._try(to, content)
         return outcome.outcome if isinstance(outcome, NotBegun) else outcome
 
-    async def _try(self, to: Mailbox, content: bytes) -> Outcome | NotBegun:
+    async def _try(self, to: Mailbox, content: Content) -> Outcome | NotBegun:
         capabilities = self.session.capabilities
         refused = _beyond(capabilities, to, content)
         if refused is not None:
             return refused
         return await transact(
             self.session,
-            _envelope(capabilities, self._channel.writer.sender, to, len(content)),
-            stuffed(content),
+            _envelope(capabilities, self._channel.writer.sender, to, content.size),
+            content.octets,
             envelope_seconds=self._channel.command_seconds,
             content_seconds=self._channel.data_seconds,
         )
 
 
-def _beyond(capabilities: Capabilities, to: Mailbox, content: bytes) -> Rejected | None:
+def _beyond(capabilities: Capabilities, to: Mailbox, content: Content) -> Rejected | None:
     """What this server cannot take, known before a word is said."""
     if to.needs_utf8 and not capabilities.utf8:
         reason = f"{to.address} needs a mail server with SMTPUTF8 (RFC 6531), and ours has none"
         return Rejected(scope=FailureScope.ADDRESS, code="smtputf8_missing", reason=reason)
-    if capabilities.size is not None and len(content) > capabilities.size:
-        reason = f"the mail has {len(content)} octets, the mail server takes {capabilities.size} at most"
+    if capabilities.size is not None and content.size > capabilities.size:
+        reason = f"the mail has {content.size} octets, the mail server takes {capabilities.size} at most"
         return Rejected(scope=FailureScope.MESSAGE, code="too_large", reason=reason)
     return None
 

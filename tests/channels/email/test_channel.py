@@ -110,6 +110,22 @@ async def test_a_server_without_starttls_is_not_spoken_to_in_clear() -> None:
 
 
 @pytest.mark.parametrize(
+    "injected",
+    [b"250-evil\r\n250 AUTH PLAIN SMTPUTF8 SIZE 7\r\n", b"250 ok\r\n", b"421 go away\r\n", b"250-half", b"junk"],
+    ids=str,
+)
+async def test_what_was_said_in_clear_before_tls_is_not_taken_for_what_is_said_after(injected: bytes) -> None:
+    server = encrypting(extensions=("PIPELINING",), faults={At.STARTTLS: Say(octets=b"220 go\r\n" + injected)})
+    async with serving(server), channel_to(server, security="starttls", ca_file=CA) as channel:
+        assert isinstance(await send(channel), Accepted)
+        async with channel.lane() as lane:
+            assert lane.session.capabilities.words == ("PIPELINING",)
+    assert [command.split(":")[0].split()[0] for command in server.commands] == [
+        "EHLO", "STARTTLS", "EHLO", "MAIL", "RCPT", "DATA", "QUIT",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
     ("at", "fault", "kind", "code"),
     [
         (At.STARTTLS, Drop(), Deferred, "smtp_dropped"),
