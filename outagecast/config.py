@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError
 
 from outagecast.channels.email.settings import EmailSettings
 from outagecast.channels.sms.settings import SmsSettings
+from outagecast.engine.retention_settings import RetentionSettings
 from outagecast.engine.settings import (
     CadenceSettings,
     CadenceTables,
@@ -24,6 +25,7 @@ from outagecast.engine.settings import (
     SafetySettings,
     StaffAlertSettings,
 )
+from outagecast.engine.staff_settings import StaffSettings
 from outagecast.importers.settings import ImportSettings
 from outagecast.monitors.settings import MonitorSettings
 from outagecast.rendering.settings import ProviderSettings
@@ -31,7 +33,7 @@ from outagecast.settings_base import Settings
 from outagecast.settings_errors import Loc, line_of, lines_of, mistakes, mistakes_across, spell
 from outagecast.settings_types import region_of
 from outagecast.storage.settings import DatabaseSettings
-from outagecast.web.settings import ServerSettings
+from outagecast.web.settings import OidcSettings, ServerSettings
 
 _LARGEST_SECRET = 65536
 """Bytes of a secret's file: a slip of the path must not read a disk image."""
@@ -64,6 +66,9 @@ class Config:
     monitors: tuple[MonitorSettings, ...]
     imports: Mapping[str, Mapping[str, str]]
     """By file (`customers`): our columns that it calls otherwise, and how."""
+    staff: StaffSettings
+    oidc: OidcSettings | None
+    retention: RetentionSettings
     folder: Path
     warnings: tuple[str, ...] = ()
 
@@ -81,6 +86,9 @@ class ConfigFile(Settings):
     notices: NoticesSettings = NoticesSettings()
     defaults: DefaultsSettings = DefaultsSettings()
     safety: SafetySettings = SafetySettings()
+    staff: StaffSettings = StaffSettings()
+    retention: RetentionSettings = RetentionSettings()
+    oidc: OidcSettings | None = None
     staff_alerts: tuple[StaffAlertSettings, ...] = ()
     monitors: tuple[MonitorSettings, ...] = ()
     imports: ImportSettings = Field(default=ImportSettings(), validation_alias="import")
@@ -289,6 +297,9 @@ def _config(file: ConfigFile, folder: Path, warnings: tuple[str, ...]) -> Config
         staff_alerts=file.staff_alerts,
         monitors=file.monitors,
         imports=file.imports.headers(),
+        staff=file.staff,
+        oidc=file.oidc,
+        retention=file.retention,
         folder=folder,
         warnings=warnings,
     )

@@ -8,17 +8,23 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from outagecast.config import Config
+from outagecast.engine.backup import RestoreHold
 from outagecast.engine.brakes import Brakes
 from outagecast.engine.crashpoints import Crash, never
 from outagecast.engine.effects import Effects
+from outagecast.engine.erasure import Erasure
 from outagecast.engine.house import House
 from outagecast.engine.inventory import Inventory
 from outagecast.engine.links import Links
 from outagecast.engine.operations import Operations
 from outagecast.engine.people import People
+from outagecast.engine.phrases import Phrases
 from outagecast.engine.planner import Planner
 from outagecast.engine.preview import Previewer
 from outagecast.engine.reckoning import Reckoner
+from outagecast.engine.rehearsal import Rehearsals
+from outagecast.engine.reports import Reports
+from outagecast.engine.sent_words import SentWords
 from outagecast.engine.waves import Waves
 from outagecast.engine.words import WordSmith
 from outagecast.parts import make_house, make_words
@@ -43,6 +49,11 @@ class Core:
     people: People
     previews: Previewer
     words: WordSmith
+    reports: Reports
+    phrases: Phrases
+    rehearsals: Rehearsals
+    restored: RestoreHold
+    erasure: Erasure
 
     @property
     def db(self) -> Database:
@@ -70,7 +81,9 @@ async def open_core(
         effects, brakes = Effects(house, reckoner, planner, waves), Brakes(house)
         words = make_words(config, links, clock)
         price = (config.sms.price_per_segment, config.sms.currency) if config.sms else None
-        previewer = Previewer(house, effects, planner, brakes, words, price=price if price and price[0] else None)
+        price = price if price and price[0] else None
+        previewer = Previewer(house, reckoner, planner, brakes, words, price=price)
+        operations = Operations(house, effects, brakes, words=words, crash=crash)
         yield Core(
             config=config,
             house=house,
@@ -80,11 +93,16 @@ async def open_core(
             effects=effects,
             waves=waves,
             brakes=brakes,
-            operations=Operations(house, effects, brakes, crash=crash),
+            operations=operations,
             inventory=Inventory(db, clock=clock, region=config.provider.region or None),
-            people=People(db, clock=clock, secret=lambda: secrets.token_urlsafe(32)),
+            people=People(db, clock=clock, secret=lambda: secrets.token_urlsafe(32), rules=config.staff),
             previews=previewer,
             words=words,
+            phrases=Phrases(db, clock=clock),
+            rehearsals=Rehearsals(house, words, new_id=lambda: secrets.token_urlsafe(9), price=price),
+            reports=Reports(db, SentWords(db, words), clock=clock, price=price),
+            restored=RestoreHold(house, operations, waves, new_name=lambda: secrets.token_hex(8)),
+            erasure=Erasure(db, clock=clock, changes=house.changes, region=config.provider.region or None),
         )
     finally:
         await db.close()

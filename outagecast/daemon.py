@@ -1,11 +1,13 @@
 """Everything that runs: the channels, the loops and what the web server is given."""
 
 import asyncio
+import contextlib
 import fcntl
 import gc
 import os
 import secrets
 import socket
+import tempfile
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -18,9 +20,14 @@ import structlog
 from outagecast.channels.sms.channel import SmsChannel
 from outagecast.core import Core
 from outagecast.domain.cadence import Ask
+from outagecast.engine.addresses import Addresses
 from outagecast.engine.alerts import Alerts
+from outagecast.engine.backup import HoldGauge
+from outagecast.engine.blast import Blast
 from outagecast.engine.crashpoints import Boundary, Crash, boundary, never
-from outagecast.engine.dispatcher import Dispatcher
+from outagecast.engine.dispatcher import Dispatcher, RouteState
+from outagecast.engine.housekeeping import LOOK_EVERY, Housekeeping
+from outagecast.engine.imports import Imports
 from outagecast.engine.intake import Intake
 from outagecast.engine.ledger import Ledger
 from outagecast.engine.metrics import Metrics
@@ -28,11 +35,12 @@ from outagecast.engine.promises import Promises
 from outagecast.engine.receipts import Receipts
 from outagecast.engine.recovery import Recovery
 from outagecast.engine.scheduler import Scheduler
+from outagecast.engine.seals import SEAL_EVERY, Seals
 from outagecast.engine.sent_words import SentWords
-from outagecast.parts import make_channels, make_hook, make_twilio
+from outagecast.parts import make_channels, make_hook, make_oidc, make_twilio
 from outagecast.resources import templates_folder
 from outagecast.storage import deliveries, outages
-from outagecast.storage.engine import DatabaseRefused
+from outagecast.storage.engine import DatabaseFault, DatabaseRefused
 from outagecast.web.services import Provider as WebProvider
 from outagecast.web.services import Services
 
@@ -49,6 +57,8 @@ PATIENCE = timedelta(seconds=25)
 """How long SIGTERM waits for answers that are on their way (rules, "States")."""
 STALE_TICK_SECONDS = 15.0
 ROUTE_ALARM_AFTER = timedelta(minutes=1)
+EVERYTHING = "All sending"
+"""What the desk calls the hold after a restore among the ways out."""
 
 
 class Daemon:
@@ -84,26 +94,44 @@ class Daemon:
         self.recovery = Recovery(house, self.receipts, core.words, reconcilers, owner=self._owner, crash=crash)
         self.promises = Promises(house, core.operations, core.effects, self.alerts)
         self.intake = Intake(house, core.operations, core.reckoner, {m.name: m for m in config.monitors})
+        self.imports = Imports(
+            core.inventory,
+            folder=core.db.path.parent if core.db.path is not None else Path(tempfile.gettempdir()),
+            clock=house.clock,
+            new_id=lambda: secrets.token_urlsafe(16),
+            changes=house.changes,
+            mapping=config.imports,
+        )
         self.scheduler = Scheduler()
         self.metrics = Metrics(
             house.db, house.clock, {n.value: d for n, d in self.dispatchers.items()}, self.ledger, self.receipts
         )
         self._waker: asyncio.Task[None] | None = None
         self._lock: Any = None
+        self.housekeeping = Housekeeping(house, config.retention, core.erasure)
+        self._sending = False
+        self.metrics.registry.register(HoldGauge(core.restored))
 
     async def start(self) -> None:
         """Take the database for ourselves, recover what a crash left, start the loops."""
         self._lock = _take_lock(self.core.db.path)
+        held = await self.core.restored.at_start()
         await self.recovery.at_start()
         await self.core.reckoner.network()
         self.ledger.start()
-        for dispatcher in self.dispatchers.values():
-            dispatcher.start()
+        if held is None:
+            self._start_sending()
+        else:
+            log.warning("restored", found=held.found.value, undecided=held.undecided, why=held.reason)
         self._waker = asyncio.create_task(self._wake_on_change(), name="waker")
         self.scheduler.every(TICK, "tick", self._tick)
         self.scheduler.every(SLOW_TICK, "slow_tick", self._slow_tick)
         self.scheduler.every(COUNT_EVERY, "metrics", self.metrics.refresh)
         self.scheduler.every(HEARTBEAT, "heartbeat", self.recovery.heartbeat)
+        self.scheduler.every(SEAL_EVERY, "seals", Seals(self.core.house.db, self.core.house.clock).seal)
+        self.scheduler.every(SLOW_TICK, "watermark", self._note_how_far)
+        self.scheduler.every(COUNT_EVERY, "undecided", self._count_undecided)
+        self.scheduler.every(LOOK_EVERY, "housekeeping", self.housekeeping.look)
         self.scheduler.start()
         await self._tick()
         await self._slow_tick()
@@ -113,10 +141,15 @@ class Daemon:
 
     async def stop(self) -> None:
         """No new claims; what is on the wire is waited for; nothing becomes ambiguous while providers answer."""
+        await self.imports.close()
+        await self.core.rehearsals.close()
         self.scheduler.stop()
         self.core.house.changes.close()
         await asyncio.gather(*(d.stop(PATIENCE) for d in self.dispatchers.values()))
         await self.ledger.stop()
+        if self._sending:
+            with contextlib.suppress(DatabaseFault, OSError):  # the last words of this life; the start writes it anew
+                await self.core.restored.note()
         if self._waker is not None:
             self._waker.cancel()
             await asyncio.gather(self._waker, return_exceptions=True)
@@ -136,6 +169,7 @@ class Daemon:
                 support_email=config.provider.support_email,
                 timezone=config.provider.timezone,
                 language=config.provider.language,
+                region=config.provider.region,
             ),
             database=core.db,
             operations=core.operations,
@@ -146,7 +180,14 @@ class Daemon:
             links=core.links,
             changes=core.house.changes,
             inventory=core.inventory,
+            addresses=Addresses(core.db, clock=core.house.clock, changes=core.house.changes),
+            blast=Blast(core.db, core.reckoner),
+            imports=self.imports,
+            default_wishes=core.house.default_wishes,
             words=SentWords(core.db, core.words),
+            reports=core.reports,
+            phrases=core.phrases,
+            rehearsals=core.rehearsals,
             hooks={m.name: make_hook(m) for m in config.monitors},
             twilio=make_twilio(config),
             registry=self.metrics.registry,
@@ -155,7 +196,18 @@ class Daemon:
             new_id=lambda: secrets.token_urlsafe(16),
             templates=templates_folder(),
             trusted_proxies=config.server.trusted_proxies,
+            oidc=make_oidc(config, core.house.clock),
+            routes=self.routes,
+            restored=core.restored,
         )
+
+    def routes(self) -> dict[str, RouteState]:
+        """The channels' ways out, and what stops all of them."""
+        found = {name.value: dispatcher.route for name, dispatcher in self.dispatchers.items()}
+        held = self.core.restored.last
+        if held is not None:
+            found[EVERYTHING] = RouteState(since=held.found_at, code="restored", reason=held.reason)
+        return found
 
     async def missing(self) -> Sequence[str]:
         """What is not ready, in words; nothing when all is well, whatever the backlog."""
@@ -171,10 +223,13 @@ class Daemon:
 
     async def _tick(self) -> None:
         core = self.core
+        may_send = await self._may_send()
         await core.operations.take_due()
         while await core.waves.advance():
             pass
         await self.intake.act()
+        if not may_send:
+            return  # what it would say or let lapse by itself, the lost daemon may have said
         await self.promises.keep()
         async with core.db.read() as conn:
             stale = await deliveries.stale(conn, core.house.clock())
@@ -184,9 +239,31 @@ class Daemon:
         await self._alarm()
 
     async def _slow_tick(self) -> None:
-        await self.recovery.look()
+        if self._sending:
+            await self.recovery.look()
         await self.receipts.apply_early()
+        await self.imports.sweep()
         self._note_dead_routes()
+
+    def _start_sending(self) -> None:
+        self._sending = True
+        for dispatcher in self.dispatchers.values():
+            dispatcher.start()
+
+    async def _may_send(self) -> bool:
+        """Not while an older database waits for a person's word; sending begins with the first tick after it."""
+        if not self._sending and not await self.core.restored.is_held():
+            log.info("released")
+            self._start_sending()
+        return self._sending
+
+    async def _note_how_far(self) -> None:
+        if self._sending:
+            await self.core.restored.beat(sum(sum(d.counts.values()) for d in self.dispatchers.values()))
+
+    async def _count_undecided(self) -> None:
+        if not self._sending:
+            await self.core.restored.look()
 
     async def _wake_on_change(self) -> None:
         async for _ in self.core.house.changes.subscribe():

@@ -70,6 +70,7 @@ auth_token = "{auth_token}"
 from = "+18595550100"
 api_url = "{gateway}"
 rate_per_second = 0
+price_per_segment = 0.0083
 allowed_countries = ["US", "DE"]
 
 [cadence.critical]

@@ -22,6 +22,7 @@ from outagecast.rendering import Provider, Renderer
 from outagecast.rendering.staff import StaffRenderer
 from outagecast.resources import templates_folder
 from outagecast.storage.engine import Database
+from outagecast.web.oidc import OidcClient
 from outagecast.web.services import Hook, TwilioCallbacks
 
 
@@ -124,3 +125,9 @@ def make_twilio(config: Config) -> TwilioCallbacks | None:
         return (found.from_, found.opt_out.value) if found.opt_out in ("stop", "start") else None
 
     return TwilioCallbacks(verify=verify, status=parse_status, inbound=inbound)
+
+
+def make_oidc(config: Config, clock: Callable[[], datetime]) -> OidcClient | None:
+    if config.oidc is None:
+        return None
+    return OidcClient(config.oidc, callback=f"{config.provider.public_url}/desk/oidc/callback", clock=clock)

@@ -133,12 +133,18 @@ def merge(ctx: click.Context, /, outage: str, as_json: bool, if_revision: int | 
 
 @click.command("release", short_help="Let a draft, or what a brake held, take effect.")
 @click.argument("outage")
+@click.option("--customers", type=click.IntRange(min=0), help="How many it reaches, where that has to be typed.")
 @config_option
 @json_option
 @click.pass_context
-def release(ctx: click.Context, outage: str, as_json: bool) -> None:
+def release(ctx: click.Context, outage: str, customers: int | None, as_json: bool) -> None:
     """Declare a draft, or let the oldest revision that a brake held take effect."""
-    _do(read_config(ctx), "released", lambda core: core.operations.release(outage, actor=me()), as_json)
+    _do(
+        read_config(ctx),
+        "released",
+        lambda core: core.operations.release(outage, actor=me(), customers=customers),
+        as_json,
+    )
 
 
 @click.command("undo", short_help="Take back what has not taken effect yet.")

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from outagecast.app import open_core, run
+from outagecast.app import on_a_loop, open_core, run
 from outagecast.commands.session import me, plainly
 from outagecast.commands.shown import print_json
 from outagecast.config import Config, parse_config
@@ -30,7 +30,9 @@ from outagecast.demo import (
     write_private,
 )
 from outagecast.domain.outage import Role
+from outagecast.domain.phrases import OutageTemplate, Phrase
 from outagecast.log import set_up_logging
+from outagecast.sandbox.provider_phrases import PHRASES, TEMPLATES
 
 _NOWHERE = {"smtp_port": 9, "url": "http://127.0.0.1:9"}
 """Preparing sends nothing."""
@@ -59,7 +61,7 @@ def run_demo(
                 show(where)
                 sys.stdout.flush()
 
-            asyncio.run(run(config, speed=speed, epoch=epoch, on_ready=listening))
+            on_a_loop(run(config, speed=speed, epoch=epoch, on_ready=listening))
     if not as_json:
         click.echo("stopped", err=True)
 
@@ -71,6 +73,10 @@ async def _prepare(folder: Path, sample: Sample) -> None:
     text = config_text(port=1, keys=keys, ready=_NOWHERE).replace(DATABASE, half.name)
     async with open_core(_parsed(text, folder)) as core:
         await core.inventory.import_files([sample.files], actor=me(), rejects_path=sample.files / "rejects.csv")
+        for phrase in PHRASES:
+            await core.phrases.put(Phrase(**phrase), actor=me())  # type: ignore[arg-type]
+        for template in TEMPLATES:
+            await core.phrases.put(OutageTemplate(**template), actor=me())  # type: ignore[arg-type]
         await core.people.add_staff(STAFF_NAME, keys.password, Role.ADMIN, actor=me())
         token = await core.people.add_token("demo", Role.ADMIN, actor=me())
     write_keys(sample, token, keys.password, keys.hook_token)

@@ -1,12 +1,11 @@
 """`outagecast serve`: the daemon, until SIGTERM or SIGINT."""
 
-import asyncio
 import sys
 from datetime import UTC, datetime
 
 import click
 
-from outagecast.app import run
+from outagecast.app import on_a_loop, run
 from outagecast.commands.options import config_option
 from outagecast.commands.session import plainly
 from outagecast.commands.settings import read_config
@@ -37,5 +36,10 @@ def serve(ctx: click.Context, speed: float, epoch: datetime | None, log_level: s
     def ready(port: int) -> None:
         click.echo(f"listening on http://{config.server.host}:{port} for {config.provider.public_url}", err=True)
 
+    def set_up(link: str) -> None:
+        # To the terminal or the journal of whoever starts it, and to no log file of ours.
+        click.echo(f"nobody can sign in yet; within an hour, make the first admin at {link}", err=True)
+
+    begins = epoch.astimezone(UTC) if epoch else None
     with plainly():
-        asyncio.run(run(config, speed=speed, epoch=epoch.astimezone(UTC) if epoch else None, on_ready=ready))
+        on_a_loop(run(config, speed=speed, epoch=begins, on_ready=ready, on_setup=set_up))

@@ -59,6 +59,16 @@ class Difference:
     """How many there were that had not ended."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One row that an import makes, changes or ends. `fields`: (column, as it was, as it will be), of a change only."""
+
+    what: str
+    id: str
+    name: str
+    fields: tuple[tuple[str, str, str], ...] = ()
+
+
 class ImportRefused(Invalid):
     """Structural mistakes: nothing at all was changed. `errors` holds the first of them, `total` counts all."""
 
@@ -70,3 +80,11 @@ class ImportRefused(Invalid):
         """For people: `file:line: column: what is wrong`, one line each."""
         shown = [f"{error.field}: {error.message}" for error in self.errors[:limit]]
         return [*shown, f"… and {self.total - len(shown)} more"] if self.total > len(shown) else shown
+
+
+class RemovalsRefused(ImportRefused):
+    """The files would end more than the brake lets pass; `removals` is how many had to be allowed."""
+
+    def __init__(self, errors: list[FieldError], removals: int) -> None:
+        super().__init__(errors, len(errors))
+        self.removals = removals

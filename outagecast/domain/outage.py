@@ -1,6 +1,6 @@
 """The outage, its revisions, and the one table of its transitions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -34,7 +34,7 @@ class Severity(StrEnum):
 
 
 class Verb(StrEnum):
-    """What a revision did. The last two are the daemon's own."""
+    """What a revision did. HOLDING and PASS_LEAD are the daemon's own."""
 
     DECLARE = "declare"
     UPDATE = "update"
@@ -46,6 +46,8 @@ class Verb(StrEnum):
     HOLDING = "holding"
     PASS_LEAD = "pass_lead"
     """Another outage's change made this one speak: the lead passed here, or its line is better off."""
+    REDELIVER = "redeliver"
+    """A person had something said (again) to single addresses: a failed message, a shared address once confirmed."""
 
 
 END_VERBS = frozenset({Verb.RESOLVE, Verb.RETRACT, Verb.MERGE})
@@ -85,11 +87,15 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Actor:
-    """Who does it: the name goes to the timeline, the role decides what is allowed."""
+    """Who does it: the name goes to the timeline, the role decides what is allowed.
+
+    `source`: the address it came from, "" where there is none; the same person from elsewhere is the same actor.
+    """
 
     kind: ActorKind
     name: str
     role: Role
+    source: str = field(default="", compare=False)
 
 
 DAEMON = Actor(kind=ActorKind.DAEMON, name="outagecast", role=Role.ADMIN)

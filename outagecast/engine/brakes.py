@@ -3,10 +3,11 @@
 import re
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Protocol
 from urllib.parse import urlsplit
 
-from outagecast.domain.errors import Forbidden
-from outagecast.domain.outage import Actor, ActorKind, Role
+from outagecast.domain.errors import Forbidden, Invalid
+from outagecast.domain.outage import Actor, Role
 from outagecast.domain.throttle import start_of_day
 from outagecast.engine.house import House
 from outagecast.storage import deliveries, outages
@@ -64,16 +65,60 @@ class Brakes:
                 return host
         return None
 
-    def may_release(
-        self, *, actor: Actor, declared_by: str, declared_kind: str, customers: int, held_because: str | None
-    ) -> None:
-        """Forbidden unless this person may release it: above `approve_above` a second one, with the approver's role."""
+    def may_release(self, held: "HeldStep", actor: Actor, typed: int | None) -> None:
+        """Forbidden or Invalid unless this person may release it: above `approve_above` a second one with the
+        approver's role, or whoever has typed how many customers it reaches (`approve_by`).
+
+        `typed`: that number. One that is wrong releases nothing, whatever the setting: the person has seen another
+        outage than the one that would leave.
+        """
+        if typed is not None and typed != held.customers:
+            raise Invalid.one("customers", f"{typed} was typed, and it reaches {held.customers} now: look at it again")
+        above, reaches = self._house.safety.approve_above, f"this reaches {held.customers} customers"
+        match self.refusal(held, actor):
+            case Refusal.TYPE_NUMBER:
+                if typed is None:
+                    raise Invalid.one("customers", f"{reaches}: above {above} that number has to be typed")
+            case Refusal.NEEDS_APPROVER:
+                raise Forbidden(f"{reaches}: above {above} someone with the approver's role releases it")
+            case Refusal.SECOND_PERSON:
+                raise Forbidden(f"{reaches}: above {above} a second person releases it")
+            case None:
+                pass
+
+    def refusal(self, held: "HeldStep", actor: Actor) -> "Refusal | None":
+        """What stands between this person and a release; None if nothing does. The end of an outage never waits."""
         above = self._house.safety.approve_above
-        if not above or (customers <= above and held_because != Brake.APPROVE_ABOVE.value):
-            return
+        beyond = held.customers > above or held.held_because == Brake.APPROVE_ABOVE.value
+        if not above or not beyond or held.ends:
+            return None
+        if self._house.safety.approve_by == "typed_number":
+            return Refusal.TYPE_NUMBER
         if actor.role not in (Role.APPROVER, Role.ADMIN):
-            raise Forbidden(
-                f"this reaches {customers} customers: above {above} someone with the approver's role releases it"
-            )
-        if actor.name == declared_by and declared_kind != ActorKind.MONITOR.value:
-            raise Forbidden(f"this reaches {customers} customers: above {above} a second person releases it")
+            return Refusal.NEEDS_APPROVER
+        return Refusal.SECOND_PERSON if actor.name in held.authors else None
+
+
+class Refusal(StrEnum):
+    """Why a release is not this person's to make, or not yet."""
+
+    TYPE_NUMBER = "type_number"
+    """He has to type how many customers it reaches."""
+    NEEDS_APPROVER = "needs_approver"
+    SECOND_PERSON = "second_person"
+    """It is his own."""
+
+
+class HeldStep(Protocol):
+    """What waits: how many customers it reaches, the brake that held it, whose own work it is, and whether it ends
+    the outage.
+    """
+
+    @property
+    def customers(self) -> int: ...
+    @property
+    def held_because(self) -> str | None: ...
+    @property
+    def authors(self) -> frozenset[str]: ...
+    @property
+    def ends(self) -> bool: ...

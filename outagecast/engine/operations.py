@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from outagecast.domain.errors import Conflict, Invalid
+from outagecast.domain.facts import to_micros
 from outagecast.domain.outage import (
     OPEN,
     Actor,
@@ -26,13 +27,16 @@ from outagecast.domain.timeline import Happened
 from outagecast.engine import intents, records
 from outagecast.engine.brakes import Brake, Brakes
 from outagecast.engine.crashpoints import Boundary, Crash, boundary, never
+from outagecast.engine.differences import Difference, Differences
 from outagecast.engine.effects import Effects
 from outagecast.engine.house import House
 from outagecast.engine.intents import Intent
-from outagecast.engine.planner import Said
+from outagecast.engine.planner import Planner, Said
 from outagecast.engine.records import Told
+from outagecast.engine.redelivery import Redelivery
 from outagecast.engine.revising import ZERO, Idempotency, Revising
 from outagecast.engine.scopes import check_scope
+from outagecast.engine.words import WordSmith
 from outagecast.storage import inventory, outages
 from outagecast.storage.batches import Record
 
@@ -45,13 +49,36 @@ class MapChange:
     fewer: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseCheck:
+    """`refusal`: type_number, needs_approver, second_person (brakes.Refusal), "" if this person may release it."""
+
+    customers: int
+    held_because: str | None
+    verb: str
+    refusal: str
+
+
 class Operations:
-    def __init__(self, house: House, effects: Effects, brakes: Brakes, *, crash: Crash = never) -> None:
+    """`words`: puts the samples of a look into words; without it a look has none."""
+
+    def __init__(
+        self,
+        house: House,
+        effects: Effects,
+        brakes: Brakes,
+        *,
+        words: WordSmith | None = None,
+        crash: Crash = never,
+    ) -> None:
         self._house = house
         self._db = house.db
         self._crash = crash
         self._effects = effects
+        self._brakes = brakes
         self._revising = Revising(house, effects, brakes, crash=crash)
+        self._differences = Differences(house, effects, Planner(house), words)
+        self.redelivery = Redelivery(house, Planner(house), crash=crash)
 
     # --- declaring ---
 
@@ -80,13 +107,34 @@ class Operations:
                 lambda: self._revising.declare(declaration, actor, undo, idempotency, monitor, held_because)
             )
 
-    async def release(self, outage_id: str, *, actor: Actor, undo_for: timedelta | None = ZERO) -> Told:
-        """A draft is declared, or the oldest revision that a brake held takes effect."""
+    async def release(
+        self, outage_id: str, *, actor: Actor, undo_for: timedelta | None = ZERO, customers: int | None = None
+    ) -> Told:
+        """A draft is declared, or the oldest revision that a brake held takes effect. `customers`: how many it reaches
+        as the person typed it, None if he did not. Forbidden, Invalid: see `Brakes.may_release`.
+        """
         async with self._revising.verbs:
-            return await self._revising.until_still(lambda: self._revising.release(outage_id, actor, undo_for))
+            return await self._revising.until_still(
+                lambda: self._revising.release(outage_id, actor, undo_for, customers)
+            )
 
-    async def undo(self, outage_id: str, *, actor: Actor) -> Told:
-        """Take back the newest revision that has not taken effect. Conflict when there is none (any more)."""
+    async def release_check(self, outage_id: str, *, actor: Actor) -> ReleaseCheck | None:
+        """Whom a release would reach, and what stands between this person and it; None where nothing waits."""
+        step = await self._revising.waiting(outage_id, self._house.clock())
+        if step is None:
+            return None
+        refusal = self._brakes.refusal(step, actor)
+        return ReleaseCheck(
+            customers=step.customers,
+            held_because=step.held_because,
+            verb=step.verb.value,
+            refusal=refusal.value if refusal else "",
+        )
+
+    async def undo(self, outage_id: str, *, actor: Actor, revision: int | None = None) -> Told:
+        """Take back the newest revision that has not taken effect. Conflict when there is none (any more), or when it
+        is another one than `revision`, the one that was seen.
+        """
         async with self._revising.verbs, boundary(self._db, self._crash, Boundary.UNDO) as conn:
             await records.outage_row(conn, outage_id)
             pending = await outages.revisions_in(conn, outage_id, RevisionState.PENDING)
@@ -94,6 +142,8 @@ class Operations:
             if not pending or (pending[-1].effective_at is not None and pending[-1].effective_at <= now):
                 raise Conflict("nothing can be undone: the last revision has taken effect")
             last = pending[-1]
+            if revision is not None and revision != last.number:
+                raise Conflict("a colleague has said something since: look at it, then undo that first")
             await outages.change_revision(
                 conn, outage_id, last.number, RevisionState.PENDING, state=RevisionState.UNDONE.value
             )
@@ -188,11 +238,36 @@ class Operations:
         self, outage_id: str, into: str, *, actor: Actor, undo_for: timedelta | None = ZERO, if_match: int | None = None
     ) -> Told:
         """This outage's scope goes over to another open one, which leads from then on."""
-        async with self._db.read() as conn:
-            other = await outages.get(conn, into)
-        if other is None or OutageStatus(other.status) not in OPEN or not other.public or into == outage_id:
-            raise Invalid.one("into", f"{into} is not another open outage")
+        await self._mergeable(outage_id, into)
         return await self._revising.verb(outage_id, Verb.MERGE, {"into": into}, actor, undo_for, if_match)
+
+    # --- among ourselves ---
+
+    async def note(self, outage_id: str, text: str, *, actor: Actor) -> None:
+        """A line for colleagues: it never leaves the house (rule 14). Invalid when it is empty."""
+        if not text.strip():
+            raise Invalid.one("note", "write something for your colleagues")
+        async with boundary(self._db, self._crash, Boundary.VERB) as conn:
+            row = await records.outage_row(conn, outage_id)
+            await records.note(conn, outage_id, row.revision, actor, self._house.clock(), text.strip())
+        self._house.changes.notify()
+
+    async def own(self, outage_id: str, owner: str, *, actor: Actor) -> None:
+        """Who answers for it from now on; "" for nobody. No revision: it is nobody's business outside."""
+        async with boundary(self._db, self._crash, Boundary.VERB) as conn:
+            row = await records.outage_row(conn, outage_id)
+            if row.owner == owner.strip():
+                return
+            await outages.change(conn, outage_id, owner=owner.strip())
+            await outages.record(
+                conn,
+                at=self._house.clock(),
+                what=Happened.OWNED,
+                actor=actor,
+                outage_id=outage_id,
+                data={"owner": owner.strip(), "before": row.owner},
+            )
+        self._house.changes.notify()
 
     async def take_due(self) -> int:
         """Let every revision take effect whose time has come; how many did."""
@@ -228,6 +303,37 @@ class Operations:
         more = sum(1 for new in reckoned.open if new.outage_id == outage_id and new.fresh)
         fewer = len(reckoned.closed - kept)
         return MapChange(more=more, fewer=fewer) if more or fewer else None
+
+    # --- looking before saying ---
+
+    async def look_at(
+        self, outage_id: str, asked: Change | Restoration | Ending, *, actor: Actor, verb: Verb | None = None
+    ) -> Difference:
+        """Who would hear what of a change; nothing is stored. `verb` tells an Ending's meaning, RESOLVE without it.
+
+        Invalid and Conflict as the verb itself raises them.
+        """
+        match asked:
+            case Change():
+                await check_scope(self._db, (*(asked.scope or ()), *asked.scope_add))
+                wanted, change = Verb.UPDATE, intents.change_json(asked)
+            case Restoration():
+                await check_scope(self._db, asked.scope)
+                wanted, change = Verb.RESTORE, intents.restoration_json(asked)
+            case Ending():
+                wanted, change = verb or Verb.RESOLVE, intents.ending_json(asked)
+        looked = await self._differences.look(outage_id, wanted, change)
+        held = None
+        if not looked.prepared.intent.ends:
+            async with self._db.read() as conn:
+                held = await self._revising.brake(conn, looked.prepared, actor, self._house.clock())
+        return await self._differences.difference(outage_id, looked, held.value if held else None)
+
+    async def look_at_merge(self, outage_id: str, into: str, *, actor: Actor) -> Difference:
+        """Who would hear what if this outage became part of another open one."""
+        await self._mergeable(outage_id, into)
+        looked = await self._differences.look(outage_id, Verb.MERGE, {"into": into})
+        return await self._differences.difference(outage_id, looked)
 
     # --- for monitors ---
 
@@ -283,6 +389,7 @@ class Operations:
         async with boundary(self._db, self._crash, Boundary.VERB) as conn:
             await outages.put_meta(conn, "paused", reason.strip() or "paused by hand")
             await outages.put_meta(conn, "paused_by", actor.name)
+            await outages.put_meta(conn, "paused_at", str(to_micros(self._house.clock())))
             await outages.record(conn, at=self._house.clock(), what=Happened.PAUSED, actor=actor, why=reason)
         self._house.changes.notify()
 
@@ -290,6 +397,7 @@ class Operations:
         async with boundary(self._db, self._crash, Boundary.VERB) as conn:
             await outages.put_meta(conn, "paused", None)
             await outages.put_meta(conn, "paused_by", None)
+            await outages.put_meta(conn, "paused_at", None)
             await outages.record(conn, at=self._house.clock(), what=Happened.RESUMED, actor=actor)
         self._house.changes.notify()
 
@@ -305,6 +413,12 @@ class Operations:
         self._house.changes.notify()
 
     # --- inside ---
+
+    async def _mergeable(self, outage_id: str, into: str) -> None:
+        async with self._db.read() as conn:
+            other = await outages.get(conn, into)
+        if other is None or OutageStatus(other.status) not in OPEN or not other.public or into == outage_id:
+            raise Invalid.one("into", f"{into} is not another open outage")
 
 
 __all__ = ["Idempotency", "MapChange", "Operations", "Told"]

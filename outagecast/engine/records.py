@@ -107,6 +107,7 @@ async def record(
     brake: str | None,
     *,
     what: Happened | None = None,
+    why: str = "",
 ) -> None:
     happened = what or (HAPPENED[verb] if verb else Happened.DRAFTED)
     if brake and brake != Brake.DRAFT.value:
@@ -119,7 +120,7 @@ async def record(
         actor=actor,
         outage_id=outage_id,
         revision=number,
-        why=brake or "",
+        why=brake or why,
         data=shown,
         text=str(change.get("message") or ""),
     )

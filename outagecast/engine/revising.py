@@ -16,6 +16,7 @@ from outagecast.domain.outage import (
     DAEMON,
     OPEN,
     Actor,
+    ActorKind,
     Declaration,
     OutageStatus,
     RevisionState,
@@ -47,6 +48,23 @@ class Idempotency:
 
     key: str
     body_hash: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WaitingStep:
+    """What waits for a person's release. `authors`: whose own work it is (whoever said it, and who last changed a
+    draft's scope), none for a monitor's; `customers`: how many it touches as things are; `held`: its held revision.
+    """
+
+    row: Record
+    verb: Verb
+    change: dict[str, Any]
+    prepared: Prepared
+    held: int | None
+    held_because: str | None
+    authors: frozenset[str]
+    customers: int
+    ends: bool
 
 
 class Revising:
@@ -137,43 +155,51 @@ class Revising:
 
         return await transact(self._db, self._crash, Boundary.DECLARE, work)
 
-    async def release(self, outage_id: str, actor: Actor, undo_for: timedelta | None) -> Told:
+    async def release(self, outage_id: str, actor: Actor, undo_for: timedelta | None, typed: int | None) -> Told:
         now = self._house.clock()
+        step = await self.waiting(outage_id, now)
+        if step is None:
+            raise Conflict(f"nothing of {outage_id} is a draft or held: there is nothing to release")
+        self._brakes.may_release(step, actor, typed)
+        return await self.start(
+            step.row,
+            step.verb,
+            step.change,
+            actor,
+            self.undo_for(undo_for, step.row.severity),
+            now,
+            step.prepared,
+            what=Happened.RELEASED,
+            held=step.held,
+            why="typed_number" if typed is not None else "",
+        )
+
+    async def waiting(self, outage_id: str, now: datetime) -> "WaitingStep | None":
+        """What a release would let go: the draft, or the oldest revision that a brake held. None without either."""
         async with self._db.read() as conn:
             row = await records.outage_row(conn, outage_id)
             held = await outages.revisions_in(conn, outage_id, RevisionState.HELD)
             first = await outages.revision(conn, outage_id, 1)
+            changed = await outages.last_scope_change(conn, outage_id)
         assert first is not None
-        undo = self.undo_for(undo_for, row.severity)
-        if row.status == OutageStatus.DRAFT.value:
-            change = dict(first.change)
-            prepared = await self._effects.prepare(row, intents.declare(row, change))
-            self._brakes.may_release(
-                actor=actor,
-                declared_by=first.actor,
-                declared_kind=first.actor_kind,
-                customers=_customers(prepared),
-                held_because=row.held_because,
-            )
-            waiting = first.number if first.state == RevisionState.HELD.value else None
-            return await self.start(
-                row, Verb.DECLARE, change, actor, undo, now, prepared, what=Happened.RELEASED, held=waiting
-            )
-        if not held:
-            raise Conflict(f"{outage_id} is {row.status} and nothing of it is held: there is nothing to release")
-        revision = held[0]
-        verb = Verb(revision.verb)
-        prepared = await self._effects.prepare(row, self._intend(row, verb, dict(revision.change), now))
-        if not prepared.intent.ends:
-            self._brakes.may_release(
-                actor=actor,
-                declared_by=revision.actor,
-                declared_kind=revision.actor_kind,
-                customers=_customers(prepared),
-                held_because=revision.held_because,
-            )
-        return await self.start(
-            row, verb, dict(revision.change), actor, undo, now, prepared, what=Happened.RELEASED, held=revision.number
+        draft = row.status == OutageStatus.DRAFT.value
+        if not draft and not held:
+            return None
+        revision = first if draft else held[0]
+        verb, change = (Verb.DECLARE if draft else Verb(revision.verb)), dict(revision.change)
+        intent = intents.declare(row, change) if draft else self._intend(row, verb, change, now)
+        prepared = await self._effects.prepare(row, intent)
+        authors = {revision.actor} if revision.actor_kind != ActorKind.MONITOR.value else set()
+        return WaitingStep(
+            row=row,
+            verb=verb,
+            change=change,
+            prepared=prepared,
+            held=revision.number if revision.state == RevisionState.HELD.value else None,
+            held_because=row.held_because if draft else revision.held_because,
+            authors=frozenset(authors | ({changed} if draft and changed else set())),
+            customers=_customers(prepared),
+            ends=prepared.intent.ends,
         )
 
     async def verb(
@@ -226,6 +252,7 @@ class Revising:
         what: Happened,
         note: str = "",
         held: int | None = None,
+        why: str = "",
     ) -> Told:
         """Commit a revision: at once, pending, or held by a brake. `held`: the held one whose place it takes."""
 
@@ -254,7 +281,7 @@ class Revising:
                     values["status"] = prepared.intent.values["status"]
             await outages.change(conn, row.id, **values)
             await records.record(
-                conn, verb, row.id, number, actor, now, change, brake.value if brake else None, what=what
+                conn, verb, row.id, number, actor, now, change, brake.value if brake else None, what=what, why=why
             )
             if note:
                 await records.note(conn, row.id, number, actor, now, note)
@@ -274,11 +301,12 @@ class Revising:
             return 0
         verb = Verb(revision.verb)
         try:
-            intent = self._intend(row, verb, dict(revision.change), now)
+            if verb is not Verb.DECLARE:  # it may have ended since this was decided
+                intents.check_status(OutageStatus(row.status), verb)
+            prepared = await self._effects.prepare(row, self._intend(row, verb, dict(revision.change), now))
         except (Conflict, Invalid) as error:
             await self._drop(row, revision, str(error), now)
             return 0
-        prepared = await self._effects.prepare(row, intent)
 
         async def work(conn: Connection) -> None:
             await outages.change(conn, outage_id, pending_until=None)
@@ -376,8 +404,8 @@ class Revising:
                 return intents.end(row, verb, change, now)
             case Verb.REOPEN:
                 return intents.reopen(row, change, now)
-            case Verb.HOLDING | Verb.PASS_LEAD:
-                raise AssertionError(f"{verb} is the daemon's own and never waits")
+            case Verb.HOLDING | Verb.PASS_LEAD | Verb.REDELIVER:
+                raise AssertionError(f"{verb} is said at once and never waits")
 
     async def brake(self, conn: Connection, prepared: Prepared, actor: Actor, now: datetime) -> Brake | None:
         customers = {new.key.customer_id for new in prepared.reckoned.open if new.fresh}

@@ -112,9 +112,14 @@ def _link_host(text: str) -> str:
 
 
 class SafetySettings(Settings):
-    """The brakes on every door; 0 is off. `link_hosts` come besides the provider's own."""
+    """The brakes on every door; 0 is off. `link_hosts` come besides the provider's own.
+
+    `approve_by`: what releases more than `approve_above` customers: a second person with the approver's role, or
+    whoever types how many customers it reaches.
+    """
 
     approve_above: Count = 0
+    approve_by: Literal["second_person", "typed_number"] = "second_person"
     customers_per_hour: Count = 0
     sms_per_day: Count = 0
     link_hosts: tuple[Annotated[str, AfterValidator(_link_host)], ...] = ()

@@ -18,7 +18,7 @@ Not recounted, because the database does not hold what would be needed:
 - I17 beyond what `approve_above` held: how many customers a revision reached is not judged anew with another setting.
 - I19 lateness and due times that a retry has rewritten: the row keeps only the last one.
 - I22 old fences: only that the present ones fit.
-- I27, the hash chain: the timeline has none.
+- I27 for lines that are not sealed yet: the daemon seals once a minute.
 - I1 where the inventory was changed after an outage was declared, or a change was made with `tell: false`: who heard
   then is not on record, so such outages are left out of "told by nobody" and "unreachable".
 """
@@ -32,13 +32,15 @@ from outagecast.domain.facts import to_micros
 from outagecast.domain.levels import Level
 from outagecast.domain.message import ChannelName
 from outagecast.domain.recipients import Wishes
+from outagecast.storage import seals
 from outagecast.storage import verify as outbox
 from outagecast.storage import verify_outages as told
+from outagecast.storage import verify_redeliveries as again
 from outagecast.storage.engine import Connection, Database
 
 SLACK = timedelta(seconds=10)
 GRACE = timedelta(minutes=5)
-CHECKS = (*outbox.CHECKS, *told.CHECKS)
+CHECKS = (*outbox.CHECKS, *told.CHECKS, *again.CHECKS)
 _SHIPPED = Wishes(
     notify=frozenset({Level.OUTAGE, Level.DEGRADED}),
     channels=frozenset(ChannelName),
@@ -79,12 +81,19 @@ async def verify(
     async with db.read() as conn:
         values = await _values(conn, now, slack, channels, default_wishes)
         findings = [await _recount(conn, check, values) for check in CHECKS]
+        findings.append(await _seals(conn))
     return [finding for finding in findings if finding.count]
 
 
 async def _recount(conn: Connection, check: outbox.Check, values: dict[str, Any]) -> Finding:
     count, examples = await outbox.broken(conn, check, values)
     return Finding(invariant=check.invariant, message=check.message, count=count, examples=examples)
+
+
+async def _seals(conn: Connection) -> Finding:
+    broken = [f"seal through line {seal.through_id}" for seal in await seals.broken_seals(conn)]
+    said = "seals of the timeline do not hold: a line before them was changed, added or taken away"
+    return Finding(invariant="I27", message=said, count=len(broken), examples=tuple(broken[: outbox.SHOWN]))
 
 
 async def _values(

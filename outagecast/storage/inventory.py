@@ -215,6 +215,7 @@ async def _addresses(conn: AsyncConnection, row: Any) -> list[Thing]:
     )
     return [
         {
+            "id": number,
             "channel": channel,
             "to": value,
             "consent_at": row["consent_at"],

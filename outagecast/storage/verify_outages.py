@@ -179,7 +179,7 @@ CHECKS = (
                      SELECT 1 FROM revisions AS n
                        JOIN timeline AS t ON t.outage_id = n.outage_id AND t.revision = n.number
                       WHERE n.outage_id = r.outage_id AND n.number > r.number AND n.verb = r.verb
-                        AND t.what = 'released' AND t.actor <> r.actor)
+                        AND t.what = 'released' AND (t.actor <> r.actor OR t.why = 'typed_number'))
                  AND EXISTS (SELECT 1 FROM revisions AS n WHERE n.outage_id = r.outage_id AND n.number > r.number
                                 AND n.verb = r.verb AND n.state = 'effective'))
         """,

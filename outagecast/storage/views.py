@@ -36,6 +36,8 @@ class Waiting:
 
     revision: int
     verb: str
+    actor: str
+    created_at: datetime
     effective_at: datetime | None
     held_because: str | None
     message: str
@@ -43,7 +45,9 @@ class Waiting:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutageView:
-    """One outage as desk and API show it. `deliveries`: customers' deliveries by channel and state."""
+    """One outage as desk and API show it. `deliveries`: customers' deliveries by channel and state; `eta_slips`: how
+    often a given ETA was moved later or withdrawn; `strikes`: holding notices in a row since the desk's last word.
+    """
 
     id: str
     title: str
@@ -58,6 +62,7 @@ class OutageView:
     public: bool
     eta: datetime | None
     eta_from: datetime | None
+    eta_slips: int
     at_risk_until: datetime | None
     started_at: datetime
     ended_at: datetime | None
@@ -69,6 +74,7 @@ class OutageView:
     estimated_customers: int | None
     next_update_by: datetime | None
     last_word_at: datetime | None
+    strikes: int
     held_because: str | None
     hold_reason: str | None
     merged_into: str | None
@@ -113,8 +119,11 @@ class TimelineView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pause:
+    """All sending is stopped. `since` None: by an older version, which did not write it down."""
+
     reason: str
     by: str
+    since: datetime | None = None
 
 
 async def outage(conn: AsyncConnection, outage_id: str) -> OutageView | None:
@@ -123,9 +132,17 @@ async def outage(conn: AsyncConnection, outage_id: str) -> OutageView | None:
 
 
 async def outage_list(
-    conn: AsyncConnection, *, statuses: Iterable[OutageStatus] | None, cursor: str | None, limit: int
+    conn: AsyncConnection,
+    *,
+    statuses: Iterable[OutageStatus] | None,
+    cursor: str | None,
+    limit: int,
+    counted: bool = True,
 ) -> tuple[list[OutageView], str | None]:
-    """Newest first, and the cursor of the next page (None at the end). ValueError for a cursor that is not ours."""
+    """Newest first, and the cursor of the next page (None at the end). ValueError for a cursor that is not ours.
+
+    `counted` False: without what they touch and say, which goes over every line and message (`touched`, `told`).
+    """
     query = select(outages).order_by(outages.c.created_at.desc(), outages.c.id.desc()).limit(limit + 1)
     if statuses is not None:
         query = query.where(outages.c.status.in_([str(status) for status in statuses]))
@@ -138,7 +155,7 @@ async def outage_list(
                 and_(outages.c.created_at == before, outages.c.id < outage_id),
             )
         )
-    found = await _outages(conn, query)
+    found = await _outages(conn, query, counted=counted)
     last = found[limit - 1] if len(found) > limit else None
     return found[:limit], f"{to_micros(last.created_at)}_{last.id}" if last else None
 
@@ -177,24 +194,27 @@ async def timeline_page(
 
 async def pause(conn: AsyncConnection) -> Pause | None:
     """Why all sending is paused, None when it is not."""
-    rows = await conn.execute(select(meta).where(meta.c.key.in_(["paused", "paused_by"])))
+    rows = await conn.execute(select(meta).where(meta.c.key.in_(["paused", "paused_by", "paused_at"])))
     found = {row.key: row.value for row in rows}
-    return Pause(reason=found["paused"], by=found.get("paused_by", "")) if found.get("paused") else None
+    if not found.get("paused"):
+        return None
+    since = from_micros(int(found["paused_at"])) if found.get("paused_at") else None
+    return Pause(reason=found["paused"], by=found.get("paused_by", ""), since=since)
 
 
 # --- below ---
 
 
-async def _outages(conn: AsyncConnection, query: Select[Any]) -> list[OutageView]:
+async def _outages(conn: AsyncConnection, query: Select[Any], *, counted: bool = True) -> list[OutageView]:
     rows = (await conn.execute(query)).mappings().all()
     ids = [row["id"] for row in rows]
     if not ids:
         return []
-    touched = await _touched(conn, ids)
-    told = await _told(conn, ids)
+    people = await touched(conn, ids) if counted else {}
+    messages = await told(conn, ids) if counted else {}
     waiting = await _waiting(conn, ids)
     return [
-        _outage(row, touched.get(row["id"], NOBODY), told.get(row["id"], {}), waiting.get(row["id"], {}))
+        _outage(row, people.get(row["id"], NOBODY), messages.get(row["id"], {}), waiting.get(row["id"], {}))
         for row in rows
     ]
 
@@ -230,7 +250,8 @@ def in_force() -> ColumnElement[bool]:
     )
 
 
-async def _touched(conn: AsyncConnection, ids: Sequence[str]) -> dict[str, Touched]:
+async def touched(conn: AsyncConnection, ids: Sequence[str]) -> dict[str, Touched]:
+    """By outage; whoever touches nobody is left out. Two microseconds a line."""
     base = (
         select(impacts.c.outage_id, impacts.c.customer_id, impacts.c.thing_kind, impacts.c.thing_id)
         .add_columns(func.max(impacts.c.level).label("level"))
@@ -272,7 +293,8 @@ def _collect_touched(rows: Iterable[Any]) -> dict[str, Touched]:
     }
 
 
-async def _told(conn: AsyncConnection, ids: Sequence[str]) -> dict[str, dict[str, dict[str, int]]]:
+async def told(conn: AsyncConnection, ids: Sequence[str]) -> dict[str, dict[str, dict[str, int]]]:
+    """By outage: its customers' deliveries by channel and state."""
     query = (
         select(deliveries.c.outage_id, deliveries.c.channel, deliveries.c.state, func.count())
         .join(outages, outages.c.id == deliveries.c.outage_id)
@@ -305,6 +327,8 @@ async def _waiting(conn: AsyncConnection, ids: Sequence[str]) -> dict[str, dict[
         found[row["state"]] = Waiting(
             revision=row["number"],
             verb=row["verb"],
+            actor=row["actor"],
+            created_at=row["created_at"],
             effective_at=row["effective_at"],
             held_because=row["held_because"],
             message=row["message"],

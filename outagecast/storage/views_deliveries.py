@@ -117,6 +117,12 @@ async def delivery(conn: AsyncConnection, delivery_id: int) -> DeliveryView | No
     return found[0] if found else None
 
 
+async def by_ids(conn: AsyncConnection, ids: Sequence[int]) -> list[DeliveryView]:
+    """These deliveries, in the order given."""
+    found = {item.id: item for item in await _deliveries(conn, _delivery_query().where(deliveries.c.id.in_(ids)))}
+    return [found[delivery_id] for delivery_id in ids if delivery_id in found]
+
+
 async def deliveries_to(conn: AsyncConnection, address_id: int, *, limit: int = 20) -> list[DeliveryView]:
     """What left for one address, newest first."""
     gone = ("transmitting", "accepted", "delivered", "undelivered", "ambiguous")

@@ -12,9 +12,15 @@ async def healthz(request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """200 when the database is migrated and the loops run, whatever the backlog; else 503 with what is missing."""
-    missing = list(await request.app[SERVICES].ready())
-    return answer({"ready": not missing, "missing": missing}, status=503 if missing else 200)
+    """200 when the database is migrated and the loops run, whatever the backlog; else 503 with what is missing.
+
+    `held` says why nothing is sent until a person has looked: still 200, for a proxy must not take the desk away then.
+    """
+    services = request.app[SERVICES]
+    missing = list(await services.ready())
+    held = await services.restored.look() if services.restored is not None else None
+    body = {"ready": not missing, "missing": missing, "held": held.reason if held is not None else ""}
+    return answer(body, status=503 if missing else 200)
 
 
 async def metrics(request: web.Request) -> web.Response:

@@ -55,15 +55,15 @@ class Pages:
     def text(self, name: str, /, *, zone: tzinfo | None = None, **values: Any) -> str:
         now, shown_in = self._clock(), zone or self._zone
 
-        def clock(at: datetime) -> Markup:
-            shown = times.clock(at, shown_in, now)
-            return Markup('<time datetime="{}">{}</time>').format(at.isoformat(timespec="seconds"), shown)
+        def clock(at: datetime, *, seconds: bool = False) -> Markup:
+            # Digits and a zone's letters, nothing anybody wrote: put together without Markup.format, which takes
+            # ten times as long, a fifth of a board with 50 outages.
+            shown = times.clock(at, shown_in, now, seconds=seconds)
+            return Markup(f'<time datetime="{at.isoformat(timespec="seconds")}">{shown}</time>')
 
         def distance(at: datetime) -> Markup:
             """Counts by itself where scripts run: `data-at` is in milliseconds since 1970."""
-            return Markup('<span class="far" data-at="{}">{}</span>').format(
-                int(at.timestamp() * 1000), times.distance(at, now)
-            )
+            return Markup(f'<span class="far" data-at="{int(at.timestamp() * 1000)}">{times.distance(at, now)}</span>')
 
         return self._environment.get_template(name).render(now=now, clock=clock, distance=distance, **values)
 

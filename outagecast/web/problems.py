@@ -57,6 +57,9 @@ async def tell_problems(request: web.Request, handler: Handler) -> web.StreamRes
         if error.status < 400:
             raise
         return answer(request, error.status, _PLAIN.get(error.status, error.reason), allow=error.headers.get("Allow"))
+    except ConnectionResetError:
+        # A page that asks while somebody types takes back what it asked before: nobody hears this answer.
+        return answer(request, 400, "the request broke off before its end")
     except Exception:
         number = request.app[SERVICES].new_id()
         # Logged with its number, so that the person who reports it and the person who looks find each other.

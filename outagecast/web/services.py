@@ -15,12 +15,21 @@ from prometheus_client import CollectorRegistry
 
 from outagecast.domain.delivery import Receipt
 from outagecast.domain.event import Event
+from outagecast.domain.levels import Level
+from outagecast.domain.message import ChannelName
 from outagecast.domain.outage import Actor
+from outagecast.domain.recipients import Wishes
+from outagecast.engine.imports import Imports
 from outagecast.engine.people import People, Session
+from outagecast.engine.phrases import Phrases
+from outagecast.engine.rehearsal import Rehearsals
+from outagecast.engine.reports import Reports
 from outagecast.monitors.mapping import Payload, Places
 from outagecast.storage.engine import Database
+from outagecast.storage.views_board import Standing
 from outagecast.web import ports
 from outagecast.web.kept import Kept
+from outagecast.web.oidc import OidcClient
 from outagecast.web.pages import Pages
 
 
@@ -34,6 +43,8 @@ class Provider:
     support_email: str = ""
     timezone: str = "UTC"
     language: str = "en"
+    region: str = ""
+    """Where phone numbers without a country's code are dialled, "" when nobody said."""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -69,6 +80,15 @@ class TwilioCallbacks:
     inbound: Callable[[Mapping[str, object]], tuple[str, str] | None]
 
 
+USUAL_WISHES = Wishes(
+    notify=frozenset({Level.OUTAGE, Level.DEGRADED}),
+    channels=frozenset(ChannelName),
+    quiet_hours=None,
+    wake_for=frozenset(),
+)
+"""What `[defaults]` says where the settings leave it out."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
     """`ready` names what is not ready yet, in words; nothing when all is well. `templates` holds `web/`.
@@ -86,7 +106,13 @@ class Services:
     links: ports.Links
     changes: ports.Changes
     inventory: ports.Inventory
+    addresses: ports.Addresses
+    blast: ports.Blast
+    imports: Imports
     words: ports.Words
+    reports: Reports
+    phrases: Phrases
+    rehearsals: Rehearsals
     hooks: Mapping[str, Hook]
     twilio: TwilioCallbacks | None
     registry: CollectorRegistry
@@ -95,7 +121,15 @@ class Services:
     new_id: Callable[[], str]
     templates: Path
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
+    default_wishes: Callable[[str], Wishes] = field(default=lambda tier: USUAL_WISHES)
+    """What an empty cell of a contact means for a customer of this tier."""
+    routes: Callable[[], Mapping[str, ports.Route]] = field(default=dict)
+    """The channels' ways out, by channel, as they are now."""
     keep_seconds: float = 3.0
+    restored: ports.RestoreHold | None = None
+    """The hold after an older database was put back; None where there is nothing that could be held."""
+    oidc: OidcClient | None = None
+    """The OpenID provider that staff may sign in by."""
 
 
 @dataclass(slots=True)
@@ -113,3 +147,4 @@ DOORS = web.AppKey("doors", Doors)
 ACTOR = web.RequestKey("actor", Actor)
 SESSION = web.RequestKey("session", Session)
 FORM = web.RequestKey("form", MultiDictProxy[str])
+STANDING = web.RequestKey("standing", Standing)

@@ -12,11 +12,11 @@ _MEND = "is not a time: write 14:30, +90 (minutes from now), +2h, or 2026-11-23 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def clock(at: datetime, zone: tzinfo, now: datetime) -> str:
-    """`14:30 EDT`, with the date when it is not today: `23 Nov 06:00 EST`."""
+def clock(at: datetime, zone: tzinfo, now: datetime, *, seconds: bool = False) -> str:
+    """`14:30 EDT`, with the date when it is not today: `23 Nov 06:00 EST`; `seconds` where they decide something."""
     local, today = at.astimezone(zone), now.astimezone(zone).date()
     day = "" if local.date() == today else f"{_day(local.date(), today)} "
-    return f"{day}{local:%H:%M} {zone_name(local)}"
+    return f"{day}{local:%H:%M:%S} {zone_name(local)}" if seconds else f"{day}{local:%H:%M} {zone_name(local)}"
 
 
 def zone_name(local: datetime) -> str:

@@ -110,9 +110,11 @@ class SampleHouse:
 
 @asynccontextmanager
 async def sample_house(
-    folder: Path, *, customers: int, clock: ForwardClock | None = None, undo_for: str = "30s"
+    folder: Path, *, customers: int, clock: ForwardClock | None = None, undo_for: str = "30s", more: str = ""
 ) -> AsyncIterator[SampleHouse]:
-    """Bluegrass Fiber with so many customers, imported; one admin (STAFF, PASSWORD) may sign in."""
+    """Bluegrass Fiber with so many customers, imported; one admin (STAFF, PASSWORD) may sign in. `more`: further
+    tables of the settings.
+    """
     clock = clock or ForwardClock()
     files = folder / "provider"
     write_provider(files, customers=customers)
@@ -133,7 +135,7 @@ async def sample_house(
             port=port, keys=Keys(password="", token="", hook_token="hook-token-of-the-tests"), ready=ready
         )
         text = text.replace('undo_for = "5s"', f'undo_for = "{undo_for}"')
-        config = parse_config(text, name="config.toml", folder=folder, environ={})
+        config = parse_config(f"{text}\n{more}", name="config.toml", folder=folder, environ={})
         core = await stack.enter_async_context(open_core(config, clock=clock))
         await core.inventory.import_files([files], actor=SETUP, rejects_path=folder / "rejects.csv")
         await core.people.add_staff(STAFF, PASSWORD, Role.ADMIN, actor=SETUP)

@@ -120,10 +120,17 @@ async def _take(house: SampleHouse, browser: Browser, folder: Path) -> None:
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Sign in").click()
     await page.locator("table.board").wait_for()
+    verbs = house.core.operations
+    sent = await verbs.declare(
+        _declaration("Power lost in Winchester", "element", "POP-WIN"), actor=ANNA, undo_for=None
+    )
+    await page.locator("#ways-back section").wait_for()
     await _shoot(page, folder / "desk.png")
     await page.emulate_media(color_scheme="dark")
     await _shoot(page, folder / "desk-dark.png")
     await page.emulate_media(color_scheme="light")
+    await verbs.undo(sent.outage_id, actor=ANNA)
+    await verbs.retract(sent.outage_id, Ending(), actor=ANNA)
     await page.get_by_role("link", name="Fibre cut near Hazard").click()
     await page.locator("#update").wait_for()
     await _shoot(page, folder / "outage.png")

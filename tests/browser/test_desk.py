@@ -66,6 +66,87 @@ async def test_the_walk(house: SampleHouse, browser: Browser, manner: Manner) ->
         await context.close()
 
 
+async def test_the_whole_job_by_keys_alone(house: SampleHouse, browser: Browser) -> None:
+    context = await browser.new_context(viewport={"width": 1280, "height": 800}, base_url=house.url)
+    context.set_default_timeout(10_000)
+    page = await context.new_page()
+    begin = house.mark()
+    await page.goto("/desk")
+    await page.keyboard.type(STAFF)
+    await page.keyboard.press("Tab")
+    await page.keyboard.type(PASSWORD)
+    await page.keyboard.press("Enter")
+    await _awake(page)
+    await page.keyboard.press("d")
+    await page.wait_for_url("**/desk/declare")
+    await _awake(page)
+    await page.keyboard.press("/")
+    await page.keyboard.type("pop-lon")
+    await expect(page.locator("#found")).to_contain_text("POP-LON")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("What is down")).to_have_value(re.compile("POP-LON"))
+    await _tab_to(page, "#title")
+    await page.keyboard.type("Power lost in London")
+    await _tab_to(page, "[name=no_estimate]")
+    await page.keyboard.press("Space")
+    await expect(page.get_by_role("heading", name="It touches")).to_be_visible()
+    await expect(page.get_by_role("button", name=re.compile(r"^Tell \d+ customers"))).to_be_enabled()
+    assert house.mark() == begin, "looking sends nothing"
+    await page.keyboard.press("Control+Enter")
+    await page.wait_for_url("**/desk/outages/OUT-*")
+    await _awake(page)
+    await page.keyboard.press("u")
+    await expect(page.get_by_text("A draft: nobody was told.")).to_be_visible()
+    await _awake(page)
+    await page.keyboard.press("r")
+    await expect(page.get_by_text("Nothing of the last step has left yet.")).to_be_visible()
+    house.clock.put_forward(seconds=31)
+    await house.rest()
+    assert house.mails(after=begin), "and now they are told"
+    before = house.mark()
+    await page.reload()
+    await _awake(page)
+    await _tab_to(page, "#message")
+    await page.keyboard.type("A generator is on its way.")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_text("Nothing of the last step has left yet.")).to_be_visible()
+    house.clock.put_forward(seconds=31)
+    await house.rest()
+    assert any("A generator is on its way." in mail["text"] for mail in house.mails(after=before))
+    await page.reload()
+    await _awake(page)
+    await _tab_to(page, "summary:has-text('All is back')")
+    await page.keyboard.press("Enter")
+    await _tab_to(page, "#resolve_message")
+    await page.keyboard.type("Power is back.")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_text("Nothing of the last step has left yet.")).to_be_visible()
+    house.clock.put_forward(seconds=31)
+    await house.rest()
+    await expect(page.locator(".figures")).to_contain_text("resolved")
+    await context.close()
+
+
+async def _awake(page: Page) -> None:
+    """The page's script runs: its keys work from here on."""
+    await expect(page.locator("#asof")).to_have_attribute("data-how", "live")
+
+
+async def _tab_to(page: Page, selector: str) -> None:
+    """By Tab alone, as somebody without a mouse gets there; what has the focus can be seen on the way."""
+    goal = page.locator(selector).first
+    for _ in range(60):
+        if await goal.evaluate("e => e === document.activeElement"):
+            return
+        await page.keyboard.press("Tab")
+        seen = await page.evaluate(
+            "() => { const e = document.activeElement, s = getComputedStyle(e);"
+            " return e === document.body || s.outlineStyle !== 'none' || s.boxShadow !== 'none'; }"
+        )
+        assert seen, f"the focus cannot be seen before {selector}"
+    raise AssertionError(f"{selector} cannot be reached by Tab")
+
+
 async def _walk(house: SampleHouse, page: Page, manner: Manner) -> None:
     begin = house.mark()
     await _sign_in(page)
@@ -96,7 +177,7 @@ async def _walk(house: SampleHouse, page: Page, manner: Manner) -> None:
     await expect(page.get_by_text("A draft: nobody was told.")).to_be_visible()
     assert house.mark() == begin
     await page.get_by_role("button", name=f"Release: tell {customers} customers").click()
-    await _told(house, page, manner)
+    await _sent(house, page, manner)
     first = {mail["to"]: mail for mail in house.mails(after=begin)}
     assert len(first) >= 3
     assert all("no estimate" in mail["text"].lower() for mail in first.values())
@@ -138,7 +219,9 @@ async def _walk(house: SampleHouse, page: Page, manner: Manner) -> None:
     await page.get_by_text("These are back …").click()
     await page.get_by_text("Single lines that are back").click()
     await page.locator("ul.found input[name=restored]").first.check()
-    await page.get_by_role("button", name="Tell those who are back").click()
+    await page.get_by_role("button", name="Show who hears it").first.click()
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("These are back:")
+    await page.get_by_role("button", name=re.compile(r"^Tell \d+ customer")).click()
     await _sent(house, page, manner)
     back = house.mails(after=before) + house.texts(after=before)
     assert 0 < len(back) < len(first), "only those whose line it is"

@@ -43,6 +43,7 @@ ONE_EAR = "address_id = (SELECT id FROM addresses WHERE value = 'eve@example.org
 BOTH = "address_id = (SELECT id FROM addresses WHERE value = 'both@example.org')"
 
 FAULTS: list[tuple[str, tuple[str, ...]]] = [
+    ("said_again", (f"UPDATE revisions SET verb = 'redeliver' WHERE outage_id = '{O1}' AND number = 2",)),
     ("reason", ("UPDATE deliveries SET reason = NULL WHERE reason = 'opted_out'",)),
     (
         "left_over",
@@ -253,8 +254,13 @@ async def findings(folder: Path, now: datetime, **more: timedelta) -> list[Findi
 
 
 def plant(file: Path, statements: tuple[str, ...]) -> None:
-    """Each statement must change something: a fault that is not there finds nothing."""
+    """Each statement must change something: a fault that is not there finds nothing.
+
+    Whoever has the file can take its guards out as well.
+    """
     conn = sqlite3.connect(file)
+    for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        conn.execute(f"DROP TRIGGER {name}")
     for statement in statements:
         assert conn.execute(statement).rowcount > 0, statement
     conn.commit()

@@ -1,7 +1,7 @@
 """`./run plant [NAME …]`: plants known bugs one by one into a copy of the program; some test has to fail for each.
 
 A checker that nothing has ever failed proves nothing. `bugs.toml` lists the bugs; a bug whose place is gone counts as
-not caught, so that the list moves with the code. Ends with 1 if one is not caught, with 2 if the tests fail without any.
+not caught, so that the list moves with the code. Ends with 1 if one is not caught, with 2 if tests fail without any.
 """
 
 import argparse

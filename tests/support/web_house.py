@@ -30,18 +30,30 @@ from outagecast.domain.outage import (
     OutageStatus,
     Restoration,
     Role,
+    ScopeEntry,
+    Verb,
 )
+from outagecast.engine.addresses import Addresses
+from outagecast.engine.blast import Blast
 from outagecast.engine.changes import Changes
+from outagecast.engine.imports import Imports
 from outagecast.engine.inventory import Inventory
 from outagecast.engine.links import Links
 from outagecast.engine.people import People
+from outagecast.engine.phrases import Phrases
+from outagecast.engine.reckoning import Reckoner
+from outagecast.engine.reports import Reports
+from outagecast.engine.staff_settings import StaffSettings
 from outagecast.monitors import FORMATS
 from outagecast.monitors.mapping import Places
 from outagecast.resources import templates_folder
-from outagecast.storage import tables, views
+from outagecast.storage import search_index, tables, views
 from outagecast.storage.engine import Database
+from outagecast.web.oidc import OidcClient
 from outagecast.web.server import make_app
 from outagecast.web.services import Hook, Provider, Services, TwilioCallbacks
+from outagecast.web.settings import OidcSettings
+from tests.support.rehearsals import make_rehearsals
 
 NOW = datetime(2026, 3, 3, 14, 14, tzinfo=UTC)
 """09:14 in New York."""
@@ -74,6 +86,14 @@ class Done:
 class MapChanged:
     more: int
     fewer: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    customers: int
+    held_because: str | None = None
+    verb: str = "declare"
+    refusal: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +138,81 @@ class Seen:
     held_because: str | None = None
     impacts_sample: Sequence[Mapping[str, Any]] = ()
     cost: Mapping[str, Any] | None = None
+    reached: Mapping[str, str] = field(default_factory=dict)
+    estimated: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Named:
+    customer_id: str
+    name: str
+    lines: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SameNews:
+    news: str
+    customers: int
+    first: Sequence[Named] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Differs:
+    """What a look at a change answers."""
+
+    groups: Sequence[SameNews] = ()
+    told: int = 0
+    messages: Mapping[str, int] = field(default_factory=dict)
+    silent: Mapping[str, int] = field(default_factory=dict)
+    more: int = 0
+    fewer: int = 0
+    exact: bool = True
+    samples: Sequence[Mapping[str, Any]] = ()
+    held_because: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Again:
+    outage_id: str = "OUT-2026-0001"
+    revision: int = 2
+    planned: Sequence[int] = (9,)
+    refused: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sure:
+    address_id: int
+    planned: Sequence[int] = ()
+
+
+class Redeliveries:
+    """Writes down what was asked for; `refused` is why it cannot be."""
+
+    def __init__(self, done: list[tuple[str, Any, dict[str, Any]]]) -> None:
+        self._done = done
+        self.refused = ""
+
+    async def retry(self, delivery_id: int, *, actor: Actor, reason: str = "") -> Again:
+        return self._again("retry", delivery_id, actor, reason)
+
+    async def resend(self, delivery_id: int, *, actor: Actor, reason: str = "") -> Again:
+        return self._again("resend", delivery_id, actor, reason)
+
+    async def retry_failed(self, outage_id: str, *, actor: Actor, reason: str = "") -> Again:
+        return self._again("retry_failed", outage_id, actor, reason)
+
+    async def handle(self, delivery_id: int, reason: str, *, actor: Actor) -> None:
+        self._again("handle", delivery_id, actor, reason)
+
+    async def confirm(self, address_id: int, *, actor: Actor, reason: str = "") -> Sure:
+        self._again("confirm", address_id, actor, reason)
+        return Sure(address_id=address_id, planned=(9,))
+
+    def _again(self, verb: str, what: Any, actor: Actor, reason: str) -> Again:
+        if self.refused:
+            raise Conflict(self.refused)
+        self._done.append((verb, what, {"actor": actor, "reason": reason}))
+        return Again()
 
 
 class Verbs:
@@ -133,6 +228,9 @@ class Verbs:
         self.preview_answer = Seen()
         self.map_answer: MapChanged | None = None
         self.refused = ""
+        self.refusal = ""
+        self.redelivery = Redeliveries(self.done)
+        self.difference = Differs()
 
     async def declare(
         self,
@@ -193,12 +291,16 @@ class Verbs:
     async def merge(self, outage_id: str, into: str, *, actor: Actor, **how: Any) -> Done:
         return await self._change("merge", outage_id, into, actor, how)
 
-    async def release(self, outage_id: str, *, actor: Actor) -> Done:
+    async def release(self, outage_id: str, *, actor: Actor, **how: Any) -> Done:
         if self.refused:
             raise Forbidden(self.refused)
-        return await self._change("release", outage_id, None, actor, {})
+        return await self._change("release", outage_id, None, actor, how)
 
-    async def undo(self, outage_id: str, *, actor: Actor) -> Done:
+    async def release_check(self, outage_id: str, *, actor: Actor) -> Check:
+        await self._row(outage_id)
+        return Check(customers=self.preview_answer.customers, refusal=self.refusal)
+
+    async def undo(self, outage_id: str, *, actor: Actor, revision: int | None = None) -> Done:
         if await self._row(outage_id) and self.done and self.done[-1][0] == "undo":
             raise Conflict("nothing can be undone: the last revision has taken effect")
         return await self._change("undo", outage_id, None, actor, {})
@@ -206,6 +308,19 @@ class Verbs:
     async def map_change(self, outage_id: str) -> MapChanged | None:
         await self._row(outage_id)
         return self.map_answer
+
+    async def look_at(self, outage_id: str, asked: Any, *, actor: Actor, verb: Verb | None = None) -> Differs:
+        self.done.append(("look", asked, {"actor": actor, "verb": verb}))
+        return self.difference
+
+    async def look_at_merge(self, outage_id: str, into: str, *, actor: Actor) -> Differs:
+        return await self.look_at(outage_id, into, actor=actor)
+
+    async def note(self, outage_id: str, text: str, *, actor: Actor) -> None:
+        self.done.append(("note", text, {"actor": actor}))
+
+    async def own(self, outage_id: str, owner: str, *, actor: Actor) -> None:
+        self.done.append(("own", owner, {"actor": actor}))
 
     async def hold(self, outage_id: str, reason: str, *, actor: Actor) -> None:
         await self._change("hold", outage_id, reason, actor, {}, hold_reason=reason)
@@ -228,9 +343,12 @@ class Verbs:
         async with self._database.write() as conn:
             await conn.execute(tables.meta.delete().where(tables.meta.c.key.in_(["paused", "paused_by"])))
 
-    async def preview(self, declaration: Declaration, *, actor: Actor) -> Seen:
-        self.done.append(("preview", declaration, {"actor": actor}))
+    async def preview(self, declaration: Declaration, *, actor: Actor, customer_id: str = "") -> Seen:
+        self.done.append(("preview", declaration, {"actor": actor, "customer_id": customer_id}))
         return self.preview_answer
+
+    async def reached(self, scope: Sequence[ScopeEntry]) -> Mapping[str, str]:
+        return self.preview_answer.reached
 
     async def _row(self, outage_id: str) -> views.OutageView:
         async with self._database.read() as conn:
@@ -304,6 +422,7 @@ class WebHouse:
     changes: Changes
     missing: list[str]
     words: dict[int, dict[str, Any]]
+    routes: dict[str, Any]
     services: Services
 
     async def token(self, role: Role = Role.OPERATOR) -> str:
@@ -327,17 +446,25 @@ class WebHouse:
 
 
 @asynccontextmanager
-async def web_house(folder: Path, *, public_url: str = "http://status.example.net") -> AsyncIterator[WebHouse]:
+async def web_house(
+    folder: Path,
+    *,
+    public_url: str = "http://status.example.net",
+    rules: StaffSettings | None = None,
+    oidc: OidcSettings | None = None,
+) -> AsyncIterator[WebHouse]:
     database = Database.open("sqlite:///web.db", folder=folder)
     await database.migrate()
     clock, changes, taken, missing = Clock(), Changes(), Taken(), list[str]()
     words: dict[int, dict[str, Any]] = {}
+    routes: dict[str, Any] = {}
     secrets = (f"secret-{number:04d}-{'x' * 32}" for number in itertools.count(1))
     people = People(
         database,
         clock=clock,
         secret=lambda: next(secrets),
         hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1),
+        rules=rules,
     )
     verbs = Verbs(database, clock, changes)
     links = Links(b"s" * 32, public_url, "example.net")
@@ -351,6 +478,8 @@ async def web_house(folder: Path, *, public_url: str = "http://status.example.ne
     def verify(url: str, form: Mapping[str, object], signature: str | None) -> bool:
         return signature == f"signed:{url}"
 
+    inventory = Inventory(database, clock=clock, region="US")
+    imports = Imports(inventory, folder=folder, clock=clock, new_id=lambda: next(secrets)[:11], changes=changes)
     services = Services(
         provider=Provider(
             name="Bluegrass Fiber",
@@ -358,6 +487,7 @@ async def web_house(folder: Path, *, public_url: str = "http://status.example.ne
             support_phone="+1 859 555 0100",
             support_email="noc@example.net",
             timezone="America/New_York",
+            region="US",
         ),
         database=database,
         operations=verbs,
@@ -367,8 +497,14 @@ async def web_house(folder: Path, *, public_url: str = "http://status.example.ne
         receipts=taken,
         links=links,
         changes=changes,
-        inventory=Inventory(database, clock=clock, region="US"),
+        inventory=inventory,
+        addresses=Addresses(database, clock=clock, changes=changes),
+        blast=Blast(database, Reckoner(database)),
+        imports=imports,
         words=words_of,
+        phrases=Phrases(database, clock=clock),
+        rehearsals=make_rehearsals(database, links, clock=clock, new_id=lambda: next(secrets)[:11]),
+        reports=Reports(database, words_of, clock=clock, price=(0.0079, "USD")),
         hooks={
             name: Hook(token=HOOK_TOKEN, read=lambda payload, read=read: read(payload, Places()))  # type: ignore[misc]
             for name, read in FORMATS.items()
@@ -385,6 +521,8 @@ async def web_house(folder: Path, *, public_url: str = "http://status.example.ne
         templates=templates_folder(),
         trusted_proxies=(IPv4Network("127.0.0.0/8"),),
         keep_seconds=0,
+        routes=lambda: routes,
+        oidc=OidcClient(oidc, callback=f"{public_url}/desk/oidc/callback", clock=clock) if oidc else None,
     )
     async with TestClient(TestServer(make_app(services))) as client:
         yield WebHouse(
@@ -398,8 +536,10 @@ async def web_house(folder: Path, *, public_url: str = "http://status.example.ne
             changes=changes,
             missing=missing,
             words=words,
+            routes=routes,
             services=services,
         )
+    await imports.close()
     await database.close()
 
 
@@ -517,6 +657,8 @@ async def add_network(database: Database) -> None:
         ],
         subscriptions=[{"customer_id": "K-2", "service_id": "voice"}],
     )
+    async with database.write() as conn:
+        await conn.run_sync(search_index.rebuild)
 
 
 async def add_impacts(database: Database, outage_id: str, *things: tuple[str, str, str, int], **values: Any) -> None:

@@ -38,6 +38,14 @@ async def post(house: WebHouse, path: str, expected: int, **fields: str | list[s
     return text, answer.headers.get("Location", "")
 
 
+async def looked_at(house: WebHouse, path: str, **fields: str | list[str]) -> None:
+    """A change of who is touched is shown before it is sent: the first press looks, the second sends."""
+    before = len(house.verbs.done)
+    text, _ = await post(house, path, 200, **fields)
+    assert [verb for verb, _, _ in house.verbs.done[before:]] == ["look"]
+    await post(house, path, 303, seen=hidden(text, "seen"), do="send", **fields)
+
+
 def hidden(text: str, name: str) -> str:
     found = re.search(rf'name="{name}" value="([^"]*)"', text)
     assert found is not None
@@ -130,14 +138,14 @@ async def test_who_may_not_release_is_told_who_may(house: WebHouse) -> None:
     )
     await add_revision(house.database, "OUT-2026-0001", 1, "declare", "held", held_because="approve_above", actor="ann")
     await house.sign_in(Role.OPERATOR, "oli")
-    seen = await page(house, here)
-    assert "Someone with the approver's role releases it; you are operator." in unescape(seen)
-    assert f'action="{here}/release"' not in seen
-    for name, release in (("ann", False), ("bea", True)):
-        await house.client.post("/desk/sign-out", data={"csrf": await house.csrf()})
-        await house.sign_in(Role.APPROVER, name)
+    for refusal, says, release in (
+        ("needs_approver", "Someone with the approver's role releases it; you are operator.", False),
+        ("second_person", "It is your own work: a second approver releases it.", False),
+        ("", "Release: tell 1,100 customers", True),
+    ):
+        house.verbs.refusal = refusal
         seen = await page(house, here)
-        assert ("a second approver releases it" in seen) is not release
+        assert says in unescape(seen)
         assert (f'action="{here}/release"' in seen) is release
     house.verbs.refused = "this reaches 1204 customers: above 500 a second person releases it"
     text, _ = await post(house, f"{here}/release", 403)
@@ -235,12 +243,14 @@ async def test_an_update_from_the_page(house: WebHouse) -> None:
     scope = [{"kind": "element", "id": id, "effect": "degraded"} for id in ("POP-LEX", "LNK-1")]
     await add_outage(house.database, "OUT-2026-0001", scope=scope, effect="degraded", revision=2, eta=NOW)
     await add_impacts(house.database, "OUT-2026-0001", ("circuit", "CIR-1", "K-1", 2))
+    lead = {"outage_id": "OUT-2026-0001", "episode": 1, "address_id": 1, "thing_kind": "circuit", "thing_id": "CIR-1"}
+    lead |= {"customer_id": "K-1", "role": "leads", "level": 2, "since_at": NOW, "contact_id": "C-1"}
+    await add_rows(house.database, leads=[lead])
     here = "/desk/outages/OUT-2026-0001"
     assert "Tell 1 customer<" in await page(house, here)
-    await post(
+    await looked_at(
         house,
         f"{here}/update",
-        303,
         revision="2",
         message="Crew on site.",
         eta="12:30",
@@ -272,8 +282,8 @@ async def test_the_changed_map_is_applied_by_naming_the_scope_again(house: WebHo
     house.verbs.map_answer = MapChanged(more=12, fewer=3)
     text = await page(house, here)
     assert "The map changed: 12 more, 3 fewer." in text
-    assert "Apply to 15 lines" in text
-    await post(house, f"{here}/remap", 303, revision="3")
+    assert "Look at the 15 lines" in text
+    await looked_at(house, f"{here}/remap", revision="3")
     verb, change, how = house.verbs.done[-1]
     assert (verb, how["if_match"], how["undo_for"]) == ("update", 3, None)
     assert change.scope == (ScopeEntry(kind="element", id="POP-LEX", effect=Effect.OUTAGE),)
@@ -282,7 +292,7 @@ async def test_the_changed_map_is_applied_by_naming_the_scope_again(house: WebHo
     await house.sign_in(Role.VIEWER, "vic")
     seen = await page(house, here)
     assert "The map changed" in seen
-    assert "Apply to" not in seen
+    assert "Look at the" not in seen
 
 
 async def test_a_colleague_who_was_quicker_is_not_talked_over(house: WebHouse) -> None:
@@ -303,8 +313,8 @@ async def test_every_other_button(house: WebHouse) -> None:
     here = "/desk/outages/OUT-2026-0001"
     text, _ = await post(house, f"{here}/restore", 422)
     assert "tick what is back" in text
-    await post(
-        house, f"{here}/restore", 303, restored="element:POP-LEX", restored_at="-20", restore_also="circuit:CIR-1"
+    await looked_at(
+        house, f"{here}/restore", restored="element:POP-LEX", restored_at="-20", restore_also="circuit:CIR-1"
     )
     restoration = house.verbs.done[-1][1]
     assert [entry.id for entry in restoration.scope] == ["POP-LEX", "CIR-1"]
@@ -315,13 +325,13 @@ async def test_every_other_button(house: WebHouse) -> None:
         ("unhold", {}),
         ("release", {}),
         ("undo", {}),
-        ("merge", {"into": "OUT-2026-0002"}),
         ("resolve", {"resolved_at": "09:00", "resolve_cause": "dig"}),
         ("reopen", {}),
         ("retract", {"reason": "not_affected"}),
     ):
         await post(house, f"{here}/{verb}", 303, **fields)
         assert house.verbs.done[-1][0] == verb
+    await looked_at(house, f"{here}/merge", into="OUT-2026-0002")
     by_verb = {verb: what for verb, what, _ in house.verbs.done}
     assert by_verb["resolve"].resolved_at == NOW.replace(minute=0)
     assert by_verb["retract"].reason is RetractReason.NOT_AFFECTED

@@ -114,7 +114,7 @@ async def test_history_and_the_end(house: WebHouse) -> None:
 
 async def test_readiness_names_what_is_missing(house: WebHouse) -> None:
     assert (await house.client.get("/healthz")).status == 200
-    assert await (await house.client.get("/readyz")).json() == {"ready": True, "missing": []}
+    assert await (await house.client.get("/readyz")).json() == {"ready": True, "missing": [], "held": ""}
     house.missing.append("the dispatcher does not run")
     answer = await house.client.get("/readyz")
     assert answer.status == 503

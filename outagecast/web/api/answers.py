@@ -93,6 +93,8 @@ class OutagesAnswer(TypedDict):
 
 
 class PreviewAnswer(TypedDict):
+    """`estimated` names what is only about right, because it was reckoned from a sample."""
+
     impact: dict[str, Any]
     channels: dict[str, dict[str, int]]
     suppressed: dict[str, int]
@@ -103,6 +105,7 @@ class PreviewAnswer(TypedDict):
     cost: dict[str, Any] | None
     last_leaves_at: dict[str, str]
     held_because: str | None
+    estimated: list[str]
 
 
 class AttemptAnswer(TypedDict):
@@ -261,6 +264,7 @@ def preview_answer(preview: Preview) -> PreviewAnswer:
         cost=dict(preview.cost) if preview.cost is not None else None,
         last_leaves_at={channel: moment(at) for channel, at in preview.last_leaves_at.items() if at is not None},
         held_because=preview.held_because,
+        estimated=list(preview.estimated),
     )
 
 

@@ -239,6 +239,14 @@ class HoldBody(Body):
     message: Text = ""
 
 
+class ReleaseBody(Body):
+    """`customers`: how many it reaches, where the settings want that number typed (`approve_by`)."""
+
+    message: Text = ""
+    customers: Annotated[int, Field(ge=0, lt=10**9)] | None = None
+    undo_for: Seconds = 0.0
+
+
 class NoBody(Body):
     """Nothing is needed; a message is taken for politeness' sake."""
 

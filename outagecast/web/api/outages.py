@@ -110,8 +110,13 @@ async def merge(request: web.Request) -> web.Response:
 
 
 async def release(request: web.Request) -> web.Response:
-    await _body(request, bodies.NoBody)
-    told = await request.app[SERVICES].operations.release(_id(request), actor=request[ACTOR])
+    body = await _body(request, bodies.ReleaseBody)
+    told = await request.app[SERVICES].operations.release(
+        _id(request),
+        actor=request[ACTOR],
+        undo_for=timedelta(seconds=body.undo_for),
+        customers=body.customers,
+    )
     return await _told(request, told, status=200)
 
 

@@ -1,18 +1,18 @@
-"""The board: what is open, the next promise, what waits for a person."""
+"""The board: what is open, the next promise, what waits for a person, what did not arrive."""
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
-from outagecast.domain.outage import ENDED, OPEN, OutageStatus
-from outagecast.storage import views
 from outagecast.storage.views import OutageView
 from outagecast.web.desk.frame import back_to, render
+from outagecast.web.desk.tallies import tally
 from outagecast.web.services import ACTOR, FORM, SERVICES
 
-MOST = 200
 _RECENT = timedelta(hours=24)
+_NEVER = datetime.max.replace(tzinfo=UTC)
 PROGRESS: Mapping[str, tuple[str, ...]] = {
     "sent": ("accepted", "delivered"),
     "on the way": ("planned", "leased", "transmitting"),
@@ -23,23 +23,31 @@ PROGRESS: Mapping[str, tuple[str, ...]] = {
 """Deliveries by what they mean to the person at the desk; a superseded one is neither: a newer one says it."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """An open outage as the board shows it; `waits`: messages that wait for the end of quiet hours."""
+
+    outage: OutageView
+    waits: int
+    overdue: bool
+    eta_passed: bool
+
+
 async def board(request: web.Request) -> web.Response:
-    services = request.app[SERVICES]
-    now = services.clock()
-    async with services.database.read() as conn:
-        live, _ = await views.outage_list(conn, statuses=[OutageStatus.DRAFT, *OPEN], cursor=None, limit=MOST)
-        over, _ = await views.outage_list(conn, statuses=ENDED, cursor=None, limit=10)
-        paused = await views.pause(conn)
-    opened = sorted((view for view in live if view.is_open), key=lambda view: (_due(view) is None, _due(view) or now))
+    now = request.app[SERVICES].clock()
+    found = await tally(request, since=now - _RECENT, most_over=10)
+    opened = [_line(view, found.waits.get(view.id, 0), now) for view in by_promise(found.live) if view.is_open]
     return render(
         request,
         "desk/board.html",
         opened=opened,
-        drafts=[view for view in live if not view.is_open],
-        over=[view for view in over if view.ended_at and now - view.ended_at < _RECENT],
-        paused=paused,
+        overdue=[line for line in opened if line.overdue],
+        due=next((line.outage for line in opened if line.outage.next_update_by and not line.overdue), None),
+        drafts=[view for view in found.live if not view.is_open],
+        waiting=[line.outage for line in opened if line.outage.held],
+        over=found.over,
+        lost=found.lost,
         progress=progress,
-        waiting=sum(view.held is not None for view in opened),
     )
 
 
@@ -54,14 +62,30 @@ async def resume(request: web.Request) -> web.Response:
     return back_to("/desk")
 
 
-def progress(deliveries: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int]]:
-    """How far telling has come, over all channels: only what there is."""
+def progress(
+    deliveries: Mapping[str, Mapping[str, int]], waits: int = 0, stopped: object = None
+) -> list[tuple[str, int]]:
+    """How far telling has come, over all channels: only what there is. `waits`: how many of those planned wait for
+    the end of quiet hours; they are not on the way. Neither are those that a pause or a hold has `stopped`.
+    """
     counts = {
         word: sum(by_state.get(state, 0) for by_state in deliveries.values() for state in states)
         for word, states in PROGRESS.items()
     }
-    return [(word, n) for word, n in counts.items() if n]
+    counts["on the way"] -= waits
+    said = [("held" if stopped and word == "on the way" else word, n) for word, n in counts.items()]
+    return [(word, n) for word, n in [*said, ("after quiet hours", waits)] if n > 0]
 
 
-def _due(view: OutageView) -> object:
-    return view.next_update_by
+def by_promise(found: Iterable[OutageView]) -> Sequence[OutageView]:
+    """The one whose promise is due soonest first, so what is overdue stands at the top; those without one last."""
+    return sorted(found, key=lambda view: (view.next_update_by or _NEVER, view.eta or _NEVER, view.id))
+
+
+def _line(view: OutageView, waits: int, now: datetime) -> Line:
+    return Line(
+        outage=view,
+        waits=waits,
+        overdue=view.next_update_by is not None and view.next_update_by <= now,
+        eta_passed=view.eta is not None and view.eta <= now,
+    )
