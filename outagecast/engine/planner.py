@@ -286,7 +286,7 @@ class Planner:
         promise = None if end else speech.promise if other is None else other.promise
         severity = speech.severity if other is None else other.severity
         zone = speaker.zone or _site_zone(utterance.lines, findings) or self._house.provider_zone
-        if zone != speaker.zone:
+        if zone != speaker.zone and speaker.wishes.quiet_hours is not None:
             speaker = replace(speaker, zone=zone)
         verdict = screen(
             kind=utterance.kind,

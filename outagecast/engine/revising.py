@@ -30,6 +30,7 @@ from outagecast.engine.effects import Effects, Prepared, WorldMoved
 from outagecast.engine.house import House
 from outagecast.engine.intents import Intent
 from outagecast.engine.planner import Said
+from outagecast.engine.reckoning import NewImpact
 from outagecast.engine.records import HAPPENED, Told
 from outagecast.storage import outages, planning
 from outagecast.storage.batches import Record
@@ -447,8 +448,13 @@ def _new_row(declaration: Declaration, now: datetime, actor: Actor, monitor: str
 def _renamed(prepared: Prepared, outage_id: str) -> Prepared:
     """A declaration is reckoned before its number is drawn; give the impacts their outage's real name."""
     reckoned = prepared.reckoned
-    opened = tuple(replace(new, outage_id=outage_id) if new.outage_id == NEW else new for new in reckoned.open)
+    opened = tuple([_renamed_impact(new, outage_id) if new.outage_id == NEW else new for new in reckoned.open])
     return replace(prepared, reckoned=replace(reckoned, open=opened))
+
+
+def _renamed_impact(new: NewImpact, outage_id: str) -> NewImpact:
+    # `replace` costs three times as much, and there is one for every line that is down.
+    return NewImpact(outage_id=outage_id, key=new.key, level=new.level, because=new.because, fresh=new.fresh)
 
 
 def _customers(prepared: Prepared) -> int:

@@ -27,11 +27,31 @@ async def execute_many(
     if not rows:
         return
     sql, order, constants = _compiled(statement, conn.dialect, columns)
+    times = _Times()
+    many: list[Any]
     if order is None:
-        many: list[Any] = [{**constants, **{name: _plain(value) for name, value in row.items()}} for row in rows]
+        many = [{**constants, **{name: times.plain(value) for name, value in row.items()}} for row in rows]
+    elif all(name in rows[0] for name in order):
+        many = [tuple([times.plain(row[name]) for name in order]) for row in rows]
     else:
-        many = [tuple(_plain(row[name]) if name in row else constants[name] for name in order) for row in rows]
+        many = [tuple([times.plain(row[name]) if name in row else constants[name] for name in order]) for row in rows]
     await conn.exec_driver_sql(sql, many)
+
+
+class _Times:
+    """Times as UtcTime keeps them. A wave says the same few moments thousands of times."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, int] = {}
+
+    def plain(self, value: Any) -> Any:
+        if type(value) is not datetime:
+            return value
+        # By identity: the rows hold their moments as long as this lives, and hashing one costs more than all the rest.
+        known = self._known.get(id(value))
+        if known is None:
+            known = self._known[id(value)] = to_micros(value)
+        return known
 
 
 async def execute_once(
@@ -39,7 +59,8 @@ async def execute_once(
 ) -> Sequence[tuple[Any, ...]]:
     """Run a statement with bound names once; its rows as the driver gives them, times still numbers."""
     sql, order, constants = _compiled(statement, conn.dialect)
-    plain = {**constants, **{name: _plain(value) for name, value in values.items()}}
+    times = _Times()
+    plain = {**constants, **{name: times.plain(value) for name, value in values.items()}}
     given: Any = plain if order is None else tuple([plain[name] for name in order])
     found: Any = await conn.exec_driver_sql(sql, given)
     return [tuple(row) for row in found]
@@ -56,7 +77,3 @@ def _compiled(
     compiled: Any = statement.compile(dialect=dialect, **more)
     order = tuple(compiled.positiontup) if compiled.positional else None
     return str(compiled), order, dict(compiled.params)
-
-
-def _plain(value: Any) -> Any:
-    return to_micros(value) if isinstance(value, datetime) else value

@@ -15,7 +15,7 @@ from outagecast.domain.levels import Level
 from outagecast.domain.message import ChannelName
 from outagecast.domain.notices import AddressHistory, Lead, NoticeKind, Role, ThingKey
 from outagecast.domain.suppression import SuppressReason
-from outagecast.storage.batches import Record, chunks
+from outagecast.storage.batches import Record, among, chunks
 from outagecast.storage.driver import execute_many
 from outagecast.storage.tables import (
     addresses,
@@ -75,12 +75,12 @@ async def candidates(
     ]
     for column, values in wanted:
         for part in chunks(values):
-            for row in await conn.execute(_circuits().where(column.in_(part))):
+            for row in await conn.execute(_circuits().where(among(column, part))):
                 key = ThingKey("circuit", row.id, row.customer_id)
                 found[key] = Touchable(key=key, need_id=row.need_id, service_id=row.service_id, site_id=row.site_id)
     for column, values in ((subscriptions.c.service_id, service_ids), (subscriptions.c.customer_id, customer_ids)):
         for part in chunks(values):
-            for row in await conn.execute(_subscriptions().where(column.in_(part))):
+            for row in await conn.execute(_subscriptions().where(among(column, part))):
                 key = ThingKey("service", row.service_id, row.customer_id)
                 found[key] = Touchable(key=key, need_id=None, service_id=row.service_id, site_id=None)
     return found
@@ -96,7 +96,7 @@ async def touchables(conn: AsyncConnection, keys: Iterable[ThingKey]) -> dict[Th
         query = select(
             circuits.c.id, circuits.c.customer_id, circuits.c.need_id, circuits.c.service_id, circuits.c.site_id
         )
-        for row in await conn.execute(query.where(circuits.c.id.in_(part))):
+        for row in await conn.execute(query.where(among(circuits.c.id, part))):
             key = ThingKey("circuit", row.id, row.customer_id)
             found[key] = Touchable(key=key, need_id=row.need_id, service_id=row.service_id, site_id=row.site_id)
     return found
@@ -131,7 +131,7 @@ async def addresses_hearing(
     columns = [_contact_column(channel) for channel in channels]
     for part in chunks(customer_ids):
         for column in columns:
-            for query in (_own(column, customers.c.id.in_(part)), _via_parent(column, customers.c.id.in_(part))):
+            for query in (_own(column, among(customers.c.id, part)), _via_parent(column, among(customers.c.id, part))):
                 for address_id, customer_id in await conn.execute(query):
                     found.setdefault(address_id, set()).add(customer_id)
     return found
@@ -149,7 +149,7 @@ async def addresses_told_about(conn: AsyncConnection, customer_ids: Iterable[str
     """The addresses that some outage has told about these customers' things, whoever their contacts are by now."""
     found: set[int] = set()
     for part in chunks(customer_ids):
-        query = select(leads.c.address_id).where(leads.c.customer_id.in_(part), leads.c.role != Role.ENDED.value)
+        query = select(leads.c.address_id).where(among(leads.c.customer_id, part), leads.c.role != Role.ENDED.value)
         found.update(row.address_id for row in await conn.execute(query.distinct()))
     return found
 
@@ -197,13 +197,13 @@ async def hearers(conn: AsyncConnection, address_ids: Sequence[int]) -> list[Rec
                 )
                 .select_from(contacts)
                 .join(customers, link)
-                .where(column.in_(address_ids))
+                .where(among(column, address_ids))
             )
     return list((await conn.execute(union_all(*parts))).all())
 
 
 async def address_rows(conn: AsyncConnection, address_ids: Sequence[int]) -> dict[int, Record]:
-    return {row.id: row for row in await conn.execute(select(addresses).where(addresses.c.id.in_(address_ids)))}
+    return {row.id: row for row in await conn.execute(select(addresses).where(among(addresses.c.id, address_ids)))}
 
 
 async def unreachable(conn: AsyncConnection, customer_ids: Iterable[str], channels: Iterable[ChannelName]) -> list[str]:
@@ -213,7 +213,7 @@ async def unreachable(conn: AsyncConnection, customer_ids: Iterable[str], channe
     for part in chunks(wanted):
         for channel in channels:
             column = _contact_column(channel)
-            for query in (_own(column, customers.c.id.in_(part)), _via_parent(column, customers.c.id.in_(part))):
+            for query in (_own(column, among(customers.c.id, part)), _via_parent(column, among(customers.c.id, part))):
                 reached.update(customer_id for _, customer_id in await conn.execute(query))
     return [customer_id for customer_id in wanted if customer_id not in reached]
 
@@ -229,7 +229,7 @@ async def contacts_without(
             query = select(
                 contacts.c.id.label("contact_id"), contacts.c.customer_id, literal(channel.value).label("channel")
             ).where(
-                contacts.c.customer_id.in_(part),
+                among(contacts.c.customer_id, part),
                 contacts.c.status == ACTIVE,
                 column.is_(None),
                 contacts.c.channels.like(f"%{channel.value}%"),
@@ -250,7 +250,7 @@ async def contacts_hearing(conn: AsyncConnection, customer_ids: Iterable[str]) -
                 select(contacts.c.id)
                 .select_from(customers)
                 .join(contacts, link)
-                .where(customers.c.id.in_(part), contacts.c.status == ACTIVE)
+                .where(among(customers.c.id, part), contacts.c.status == ACTIVE)
             )
             found.update(row.id for row in await conn.execute(query))
     return len(found)
@@ -321,7 +321,7 @@ async def open_things(conn: AsyncConnection, customer_ids: Iterable[str]) -> lis
                 impacts.c.from_at,
             )
             .join(outages, outages.c.id == impacts.c.outage_id)
-            .where(impacts.c.customer_id.in_(part), impacts.c.to_at.is_(None))
+            .where(among(impacts.c.customer_id, part), impacts.c.to_at.is_(None))
             .order_by(outages.c.number)
         )
         found.extend((await conn.execute(query)).all())
@@ -341,7 +341,7 @@ async def words_for(conn: AsyncConnection, keys: Iterable[ThingKey]) -> dict[Thi
             .join(customers, customers.c.id == circuits.c.customer_id)
             .outerjoin(sites, sites.c.id == circuits.c.site_id)
             .outerjoin(services, services.c.id == circuits.c.service_id)
-            .where(circuits.c.id.in_(part))
+            .where(among(circuits.c.id, part))
         )  # fmt: skip
         for row in await conn.execute(query):
             found[ThingKey("circuit", row.id, row.customer_id)] = ThingWords(
@@ -368,7 +368,7 @@ async def words_for(conn: AsyncConnection, keys: Iterable[ThingKey]) -> dict[Thi
 async def _names(conn: AsyncConnection, table: Any, ids: set[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in chunks(ids):
-        rows = await conn.execute(select(table.c.id, table.c.name).where(table.c.id.in_(part)))
+        rows = await conn.execute(select(table.c.id, table.c.name).where(among(table.c.id, part)))
         found.update((row.id, row.name or row.id) for row in rows)
     return found
 
@@ -378,7 +378,7 @@ async def told(
 ) -> dict[int, dict[ThingKey, list[Lead]]]:
     """The leads of these addresses that have not ended, for the present episodes of these outages."""
     query = select(leads).where(
-        leads.c.address_id.in_(address_ids), leads.c.role != Role.ENDED.value, leads.c.outage_id.in_(list(episodes))
+        among(leads.c.address_id, address_ids), leads.c.role != Role.ENDED.value, leads.c.outage_id.in_(list(episodes))
     )
     found: dict[int, dict[ThingKey, list[Lead]]] = {}
     for row in await conn.execute(query):
@@ -401,7 +401,7 @@ async def histories(
             case((deliveries.c.state.in_(WAITING_WORDS), deliveries.c.facts)).label("waiting_facts"),
         )
         .where(
-            deliveries.c.address_id.in_(address_ids),
+            among(deliveries.c.address_id, address_ids),
             deliveries.c.outage_id.in_(list(episodes)),
             deliveries.c.audience == "customer",
         )
@@ -474,7 +474,7 @@ async def supersede(
         await conn.execute(statement.where(*where))
         return
     for part in chunks(address_ids):
-        await conn.execute(statement.where(*where, deliveries.c.address_id.in_(part)))
+        await conn.execute(statement.where(*where, among(deliveries.c.address_id, part)))
 
 
 async def add_deliveries(
