@@ -1,9 +1,11 @@
 """What can be wrong with a request, by consequence.
 
-OutageCastError ├── Invalid               the words of the request are wrong: HTTP 422, exit 2; lists every field ├──
-NotFound              what it names does not exist: 404 ├── Forbidden             this actor may not do that: 403 ├──
-Conflict              the state does not allow it (any more): 409 └── StaleRevision         someone was quicker
-(`If-Match`): 412
+OutageCastError
+├── Invalid            the words of the request are wrong: HTTP 422, exit 2; lists every field
+├── NotFound           what it names does not exist: 404
+├── Forbidden          this actor may not do that: 403
+├── Conflict           the state does not allow it (any more): 409
+└── StaleRevision      someone was quicker (`If-Match`): 412
 """
 
 from dataclasses import dataclass
