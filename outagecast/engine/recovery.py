@@ -175,6 +175,8 @@ class Recovery:
             return False
         if await deliveries.spoken_since(conn, row):
             return False
+        if await deliveries.contradicted(conn, [row]):
+            return False
         outage = await outages.get(conn, row.outage_id)
         ended = outage is None or OutageStatus(outage.status) not in OPEN
         return not ended or row.kind in _END_WORDS or row.audience == "staff"

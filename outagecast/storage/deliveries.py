@@ -14,13 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.domain.delivery import TRANSITIONS, DeliveryState
 from outagecast.domain.message import ChannelName
-from outagecast.domain.notices import END_KINDS
+from outagecast.domain.notices import END_KINDS, Role
 from outagecast.domain.suppression import EndReason
 from outagecast.domain.timeline import Happened
 from outagecast.storage.batches import Record, chunks
 from outagecast.storage.driver import execute_many, execute_once
 from outagecast.storage.outages import OPEN_WORDS
-from outagecast.storage.tables import addresses, attempts, deliveries, meta, outages, revisions, timeline
+from outagecast.storage.tables import addresses, attempts, deliveries, leads, meta, outages, revisions, timeline
 
 S = DeliveryState
 END_WORDS = tuple(kind.value for kind in END_KINDS)
@@ -285,8 +285,9 @@ async def finish(conn: AsyncConnection, finishes: Sequence[Finish]) -> None:
 
 
 async def _end_outdated(conn: AsyncConnection, put_back: Sequence[Finish]) -> None:
-    """Rows that came back from the wire after a newer revision spoke to their address, or after the end: what they say
-    is no longer so, and they were on the wire when the others were superseded.
+    """Rows that came back from the wire after a newer revision spoke to their address, after the end, or after another
+    outage took a line down again: what they say is no longer so, and they were on the wire when the others were
+    superseded.
     """
     if not put_back:
         return
@@ -302,13 +303,15 @@ async def _end_outdated(conn: AsyncConnection, put_back: Sequence[Finish]) -> No
         or_(outages.c.status.not_in(OPEN_WORDS), outages.c.episode != deliveries.c.episode),
     )
     over = and_(ended.exists(), deliveries.c.kind.not_in(END_WORDS))
+    ids = [f.id for f in put_back]
+    again = await contradicted(conn, (await conn.execute(select(deliveries).where(deliveries.c.id.in_(ids)))).all())
     await conn.execute(
         update(deliveries)
         .where(
-            deliveries.c.id.in_([f.id for f in put_back]),
+            deliveries.c.id.in_(ids),
             deliveries.c.state == S.PLANNED.value,
             deliveries.c.audience == "customer",
-            or_(spoken.exists(), over),
+            or_(spoken.exists(), over, deliveries.c.id.in_(again)),
         )
         .values(state=S.SUPERSEDED.value, reason=EndReason.NEWER_REVISION.value, ended_at=put_back[0].at)
     )
@@ -528,6 +531,26 @@ async def spoken_since(conn: AsyncConnection, row: Record) -> bool:
         )
     )
     return bool((await conn.execute(query)).scalar_one())
+
+
+async def contradicted(conn: AsyncConnection, rows: Iterable[Record]) -> set[int]:
+    """Those of these ends that say of a line that it is back while another outage leads it for the same address by now:
+    nobody hears "back" whose line is down.
+    """
+    found: set[int] = set()
+    for row in rows:
+        back = [line["id"] for line in (row.facts or {}).get("lines", ()) if not line["level"]]
+        if row.kind not in END_WORDS or not back or row.address_id is None:
+            continue
+        query = select(leads.c.outage_id).where(
+            leads.c.address_id == row.address_id,
+            leads.c.outage_id != row.outage_id,
+            leads.c.role == Role.LEADS.value,
+            leads.c.thing_id.in_(back),
+        )
+        if (await conn.execute(query.limit(1))).first() is not None:
+            found.add(row.id)
+    return found
 
 
 async def on_the_wire(conn: AsyncConnection) -> bool:

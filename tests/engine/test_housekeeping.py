@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select, update
 
 from outagecast.domain.errors import Conflict, Invalid, NotFound
 from outagecast.domain.message import ChannelName
-from outagecast.domain.outage import DAEMON, Actor, ActorKind, Role
+from outagecast.domain.outage import DAEMON, Actor, ActorKind, Change, Ending, Role
 from outagecast.domain.suppression import SuppressReason
 from outagecast.domain.timeline import Happened
 from outagecast.engine.erasure import Erasure
@@ -179,8 +179,8 @@ async def test_sign_ins_and_keys_that_are_over_go(lived: Built) -> None:
             values = {"actor": "ci", "key": name, "body_hash": "", "outage_id": outage}
             await conn.execute(insert(tables.idempotency).values(created_at=now - 40 * DAY, **values))
         for name, expires in (("past", now - 40 * DAY), ("valid", now + DAY)):
-            values = {"hash": name, "created_at": now - 50 * DAY, "expires_at": expires}
-            await conn.execute(insert(tables.one_time_keys).values(**values))
+            key = insert(tables.one_time_keys).values(hash=name, created_at=now - 50 * DAY, expires_at=expires)
+            await conn.execute(key)
     done = await keeper(lived).tidy()
     assert (done["sessions"], done["links"], done["keys"]) == (2, 1, 1)
     assert [row.id_hash for row in await rows(lived, select(tables.sessions.c.id_hash))] == ["live"]
@@ -283,8 +283,8 @@ async def test_nothing_more_goes_to_an_erased_address(lived: Built) -> None:
     alive, _ = await open_and_over(lived)
     await eraser(lived).erase_address(BEE, actor=CLERK)
     second = min(alive - {"OUT-2026-0001"})
-    await lived.operations.update(second, healthy.Change(message="Nearly done."), actor=ANN)
-    await lived.operations.resolve(second, healthy.Ending(), actor=ANN)
+    await lived.operations.update(second, Change(message="Nearly done."), actor=ANN)
+    await lived.operations.resolve(second, Ending(), actor=ANN)
     while await lived.waves.advance():
         pass
     sent = await lived.post.send()

@@ -9,7 +9,9 @@ from sqlalchemy import text
 from outagecast.domain.delivery import DeliveryState
 from outagecast.domain.errors import Conflict, Invalid
 from outagecast.domain.levels import Effect
+from outagecast.domain.message import ChannelName
 from outagecast.domain.outage import Change, Ending, ScopeEntry
+from outagecast.engine.recovery import Recovery
 from outagecast.engine.verify import verify
 from tests.support.healthy import ANN, MINUTE, Built, build, declaration
 
@@ -88,3 +90,22 @@ async def test_whom_nobody_can_write_to_counts_with_the_outage_that_takes_over(b
             text("SELECT customer_id FROM deliveries WHERE outage_id = :o AND reason = 'no_address'"), {"o": other}
         )
         assert rows.scalars().all() == ["A3"]
+
+
+@pytest.mark.parametrize("fate", [DeliveryState.AMBIGUOUS, DeliveryState.PLANNED], ids=["unknown", "put off"])
+async def test_nobody_hears_back_late_whose_line_another_outage_has_taken_down(
+    built: Built, fate: DeliveryState
+) -> None:
+    """The end was on the wire when the second outage was declared, and would be tried again after its word."""
+    one = (await built.operations.declare(declaration("POP-D"), actor=ANN)).outage_id
+    await built.post.send()
+    await built.operations.resolve(one, Ending(), actor=ANN)
+    rows = await built.post.claim(ChannelName.EMAIL)
+    [(row, mark)] = await built.post.mark(rows)
+    await built.operations.declare(declaration("POP-D"), actor=ANN)
+    await built.post._finish(row, mark, fate)
+    built.clock.pass_(11 * MINUTE)
+    recovery = Recovery(built.house, built.receipts, None, {}, owner="post")  # type: ignore[arg-type]
+    await recovery.look()
+    mails = [row for row in await built.post.send() if row.channel == "email" and row.audience == "customer"]
+    assert [row.kind for row in mails] == ["acknowledgement"]
