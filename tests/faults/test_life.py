@@ -460,7 +460,6 @@ LifeOfOutages.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
     # Without shrinking: a life takes seconds, and as it was played it can be read.
     phases=[Phase.explicit, Phase.generate] if MORE is None else [Phase.explicit, Phase.reuse, Phase.generate],
-    database=None if MORE is None else settings.default.database,
     print_blob=True,
 )
 TestLifeOfOutages = LifeOfOutages.TestCase
