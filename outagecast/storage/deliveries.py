@@ -295,7 +295,8 @@ async def _end_outdated(conn: AsyncConnection, put_back: Sequence[Finish]) -> No
     spoken = select(newer.c.id).where(
         newer.c.address_id == deliveries.c.address_id,
         newer.c.outage_id == deliveries.c.outage_id,
-        newer.c.revision > deliveries.c.revision,
+        # By number: a step that waited out its undo time has an older revision than what was said meanwhile.
+        newer.c.id > deliveries.c.id,
         newer.c.audience == "customer",
     )
     ended = select(outages.c.id).where(
@@ -525,7 +526,7 @@ async def spoken_since(conn: AsyncConnection, row: Record) -> bool:
         .where(
             deliveries.c.outage_id == row.outage_id,
             deliveries.c.address_id == row.address_id,
-            deliveries.c.revision > row.revision,
+            deliveries.c.id > row.id,
             deliveries.c.audience == "customer",
             deliveries.c.state != S.SUPPRESSED.value,
         )

@@ -397,7 +397,7 @@ async def histories(
     query = (
         select(
             deliveries.c.address_id, deliveries.c.outage_id, deliveries.c.episode, deliveries.c.kind,
-            deliveries.c.state, deliveries.c.reason, deliveries.c.eta, deliveries.c.revision, deliveries.c.ambiguous,
+            deliveries.c.state, deliveries.c.reason, deliveries.c.eta, deliveries.c.id, deliveries.c.ambiguous,
             case((deliveries.c.state.in_(WAITING_WORDS), deliveries.c.facts)).label("waiting_facts"),
         )
         .where(
@@ -405,7 +405,7 @@ async def histories(
             deliveries.c.outage_id.in_(list(episodes)),
             deliveries.c.audience == "customer",
         )
-        .order_by(deliveries.c.revision)
+        .order_by(deliveries.c.id)
     )  # fmt: skip
     rows: dict[tuple[int, str], list[Record]] = {}
     for row in await conn.execute(query):
@@ -418,10 +418,12 @@ async def histories(
 
 
 def _history(past: Sequence[Record]) -> AddressHistory:
-    """Rows come in the order of their revisions; what has not left since the last one that did still has to be said."""
+    """Rows come in the order in which they were planned (a step that waited out its undo time has an older revision
+    than what was said meanwhile); what has not left since the last one that did still has to be said.
+    """
     gone = [row for row in past if row.state in LEFT_WORDS or row.ambiguous]
-    since = gone[-1].revision if gone else 0
-    waiting = [row for row in past if row.state in WAITING_WORDS and row.revision > since]
+    since = gone[-1].id if gone else 0
+    waiting = [row for row in past if row.state in WAITING_WORDS and row.id > since]
     unsaid: dict[tuple[str, str, str], Line] = {}
     for row in waiting:
         own = thaw_own(row.waiting_facts) if row.waiting_facts else None

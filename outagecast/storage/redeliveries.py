@@ -139,7 +139,7 @@ def _newer() -> Exists:
         other.c.address_id == deliveries.c.address_id,
         # Inside a call, so that nobody looks for it by the outage: one has 100,000 rows, an address a handful.
         func.coalesce(other.c.outage_id, "") == deliveries.c.outage_id,
-        other.c.revision > deliveries.c.revision,
+        other.c.id > deliveries.c.id,
         other.c.audience == "customer",
         other.c.state != DeliveryState.SUPPRESSED.value,
     )

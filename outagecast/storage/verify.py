@@ -160,7 +160,7 @@ CHECKS = (
         query=f"""
             WITH spoken AS (
                 SELECT d.*, min(CASE WHEN d.state <> 'suppressed' THEN d.created_at END) OVER (
-                       PARTITION BY d.outage_id, d.address_id ORDER BY d.revision
+                       PARTITION BY d.outage_id, d.address_id ORDER BY d.id
                        RANGE BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS newer_at
                   FROM deliveries AS d WHERE {_CUSTOMER} AND d.address_id IS NOT NULL
             )

@@ -58,6 +58,7 @@ Answers = st.sampled_from([S.ACCEPTED, S.ACCEPTED, S.ACCEPTED, S.PLANNED, S.AMBI
 class Heard:
     """A message as it reached an address. `sure`: the wire said so."""
 
+    id: int
     to: str
     outage: str
     episode: int
@@ -255,8 +256,8 @@ class LifeOfOutages(RuleBasedStateMachine):
             if message.kind in END:
                 ended.add(where)
             last = newest.get(where[:2], 0)
-            assert message.revision >= last, f"{where}: revision {message.revision} after {last}"
-            newest[where[:2]] = message.revision
+            assert message.id >= last, f"{where}: delivery {message.id} after {last}"
+            newest[where[:2]] = message.id
 
     @rule()
     def all_is_quiet_and_everybody_knows_how_it_stands(self) -> None:
@@ -317,6 +318,7 @@ class LifeOfOutages(RuleBasedStateMachine):
         levels = {line["id"]: Level(line["level"]) for line in row.facts["lines"]}
         self._ears.heard.append(
             Heard(
+                id=row.id,
                 to=row.to,
                 outage=row.outage_id,
                 episode=row.episode,
