@@ -535,21 +535,23 @@ async def spoken_since(conn: AsyncConnection, row: Record) -> bool:
 
 
 async def contradicted(conn: AsyncConnection, rows: Iterable[Record]) -> set[int]:
-    """Those of these ends that say of a line that it is back while another outage leads it for the same address by now:
-    nobody hears "back" whose line is down.
+    """Those of these messages that would take back what another outage has told the same address since: an end, if it
+    leads any of the lines that are said to be back (nobody hears "back" whose line is down); any other, if it leads
+    all of its lines.
     """
     found: set[int] = set()
     for row in rows:
-        back = [line["id"] for line in (row.facts or {}).get("lines", ()) if not line["level"]]
-        if row.kind not in END_WORDS or not back or row.address_id is None:
+        said = {line["id"]: line["level"] for line in (row.facts or {}).get("lines", ())}
+        if not said or row.address_id is None:
             continue
-        query = select(leads.c.outage_id).where(
+        query = select(leads.c.thing_id).where(
             leads.c.address_id == row.address_id,
             leads.c.outage_id != row.outage_id,
             leads.c.role == Role.LEADS.value,
-            leads.c.thing_id.in_(back),
+            leads.c.thing_id.in_(list(said)),
         )
-        if (await conn.execute(query.limit(1))).first() is not None:
+        taken = set((await conn.execute(query)).scalars())
+        if taken >= said.keys() or (row.kind in END_WORDS and any(not said[thing_id] for thing_id in taken)):
             found.add(row.id)
     return found
 

@@ -13,7 +13,7 @@ from outagecast.domain.delivery import LEFT, DeliveryState
 from outagecast.domain.facts import Line, thaw_own
 from outagecast.domain.levels import Level
 from outagecast.domain.message import ChannelName
-from outagecast.domain.notices import AddressHistory, Lead, NoticeKind, Role, ThingKey
+from outagecast.domain.notices import END_KINDS, AddressHistory, Lead, NoticeKind, Role, ThingKey
 from outagecast.domain.suppression import SuppressReason
 from outagecast.storage.batches import Record, among, chunks
 from outagecast.storage.driver import execute_many
@@ -39,6 +39,8 @@ WAITING_WORDS = tuple(
     state.value for state in (DeliveryState.PLANNED, DeliveryState.LEASED, DeliveryState.EXPIRED, DeliveryState.FAILED)
 )
 """States in which something was meant to be said and has not been."""
+SAID_WORDS = (DeliveryState.ACCEPTED.value, DeliveryState.DELIVERED.value)
+END_WORDS = tuple(kind.value for kind in END_KINDS)
 UNSENT_WORDS = (DeliveryState.PLANNED.value, DeliveryState.LEASED.value)
 
 
@@ -393,7 +395,7 @@ async def told(
 async def histories(
     conn: AsyncConnection, address_ids: Sequence[int], episodes: Mapping[str, int]
 ) -> dict[int, dict[str, AddressHistory]]:
-    """What these outages' present episodes have sent to these addresses."""
+    """What these outages have sent to these addresses in their present episodes, or before without an end."""
     query = (
         select(
             deliveries.c.address_id, deliveries.c.outage_id, deliveries.c.episode, deliveries.c.kind,
@@ -409,12 +411,28 @@ async def histories(
     )  # fmt: skip
     rows: dict[tuple[int, str], list[Record]] = {}
     for row in await conn.execute(query):
-        if episodes[row.outage_id] == row.episode:
-            rows.setdefault((row.address_id, row.outage_id), []).append(row)
+        rows.setdefault((row.address_id, row.outage_id), []).append(row)
     found: dict[int, dict[str, AddressHistory]] = {}
     for (address_id, outage_id), past in rows.items():
-        found.setdefault(address_id, {})[outage_id] = _history(past)
+        if present := _of_this_episode(past, episodes[outage_id]):
+            found.setdefault(address_id, {})[outage_id] = _history(present)
     return found
+
+
+def _of_this_episode(past: Sequence[Record], episode: int) -> list[Record]:
+    """The episode's own rows, after what had left in earlier ones and was never ended: whoever was told that his line
+    is down, and not that it is back, when the outage was opened again, still has to hear the end.
+    """
+    open_ended: list[Record] = []
+    own: list[Record] = []
+    for row in past:
+        if row.episode == episode:
+            own.append(row)
+        elif row.state in SAID_WORDS and row.kind in END_WORDS:
+            open_ended = []
+        elif row.state in LEFT_WORDS or row.ambiguous:
+            open_ended.append(row)
+    return [*open_ended, *own]
 
 
 def _history(past: Sequence[Record]) -> AddressHistory:

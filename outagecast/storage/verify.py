@@ -138,10 +138,11 @@ CHECKS = (
                 ON k.address_id = d.address_id AND k.outage_id = d.outage_id AND k.episode = d.episode
              WHERE {_CUSTOMER} AND d.kind NOT IN {words(NoticeKind.ACKNOWLEDGEMENT, NoticeKind.FOLLOW_UP)}
                AND {_COMBINED} = 0 AND (k.at IS NULL OR k.at > a.started_at)
-               -- Whoever leads at the end says it, also of what another outage had told.
+               -- Whoever leads at the end says it, also of what another outage or an earlier episode had told.
                AND NOT (d.kind IN {ENDS} AND EXISTS (
                    SELECT 1 FROM deliveries AS o JOIN attempts AS b ON b.delivery_id = o.id
-                    WHERE o.address_id = d.address_id AND o.outage_id <> d.outage_id AND b.started_at < a.started_at))
+                    WHERE o.address_id = d.address_id AND (o.outage_id <> d.outage_id OR o.episode < d.episode)
+                      AND b.started_at < a.started_at))
         """,
     ),
     Check(

@@ -109,3 +109,14 @@ async def test_nobody_hears_back_late_whose_line_another_outage_has_taken_down(
     await recovery.look()
     mails = [row for row in await built.post.send() if row.channel == "email" and row.audience == "customer"]
     assert [row.kind for row in mails] == ["acknowledgement"]
+
+
+async def test_whoever_heard_of_the_first_episode_only_still_hears_the_end(built: Built) -> None:
+    one = (await built.operations.declare(declaration("POP-D"), actor=ANN)).outage_id
+    await built.post.send()
+    await built.operations.resolve(one, Ending(), actor=ANN)
+    await built.operations.reopen(one, Ending(), actor=ANN)
+    await built.operations.retract(one, Ending(), actor=ANN)
+    sent = [row for row in await built.post.send() if row.audience == "customer"]
+    assert {(row.kind, row.facts["lines"][0]["level"]) for row in sent} == {("retraction", 0)}
+    assert {row.to for row in sent} == {"dee@example.org", "+18595550104"}
