@@ -142,7 +142,7 @@ CHECKS = (
                AND NOT (d.kind IN {ENDS} AND EXISTS (
                    SELECT 1 FROM deliveries AS o JOIN attempts AS b ON b.delivery_id = o.id
                     WHERE o.address_id = d.address_id AND (o.outage_id <> d.outage_id OR o.episode < d.episode)
-                      AND b.started_at < a.started_at))
+                      AND b.started_at <= a.started_at))
         """,
     ),
     Check(
