@@ -415,7 +415,7 @@ async def histories(
     found: dict[int, dict[str, AddressHistory]] = {}
     for (address_id, outage_id), past in rows.items():
         if present := _of_this_episode(past, episodes[outage_id]):
-            found.setdefault(address_id, {})[outage_id] = _history(present)
+            found.setdefault(address_id, {})[outage_id] = _history(present, episodes[outage_id])
     return found
 
 
@@ -435,7 +435,7 @@ def _of_this_episode(past: Sequence[Record], episode: int) -> list[Record]:
     return [*open_ended, *own]
 
 
-def _history(past: Sequence[Record]) -> AddressHistory:
+def _history(past: Sequence[Record], episode: int) -> AddressHistory:
     """Rows come in the order in which they were planned (a step that waited out its undo time has an older revision
     than what was said meanwhile); what has not left since the last one that did still has to be said.
     """
@@ -450,7 +450,8 @@ def _history(past: Sequence[Record]) -> AddressHistory:
             known = replace(line, was=None) if own is not None and own.combined else line
             unsaid[line.kind, line.id, line.customer_id] = known
     return AddressHistory(
-        acked=bool(gone) or any(row.reason == SuppressReason.COVERED.value for row in past),
+        acked=any(row.episode == episode for row in gone)
+        or any(row.episode == episode and row.reason == SuppressReason.COVERED.value for row in past),
         left=bool(gone),
         waiting=frozenset(NoticeKind(row.kind) for row in waiting),
         blocked=any(
