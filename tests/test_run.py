@@ -83,3 +83,17 @@ def test_a_failed_install_names_its_mend_and_leaves_no_stamp(checkout: Path) -> 
     assert (process.returncode, out) == (1, "")
     assert "Mend: " in err
     assert not stamp.exists()
+
+
+def test_the_driver_of_postgresql_comes_with_settings_that_name_one(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = loaded(checkout)
+    (checkout / "config.toml").write_text('[database]\nurl = "sqlite:///o.db"  # or postgresql://…\n')
+    (checkout / "other.toml").write_text('[database]\nurl = "postgresql://o@db.example/o"\n')
+    monkeypatch.chdir(checkout)
+    assert not module.wants_postgresql(["serve"])
+    assert module.wants_postgresql(["serve", "--config", "other.toml"])
+    assert module.wants_postgresql(["--config=other.toml", "serve"])
+    assert module.wants_postgresql(["db", "copy", "--to", "postgresql://o@db.example/o"])
+    assert not module.wants_postgresql(["serve", "--config", "nowhere.toml"])

@@ -13,6 +13,7 @@ from outagecast.domain.cycles import find_cycles
 from outagecast.domain.imports import Mistake
 from outagecast.domain.inventory import COLUMNS, Column, InventoryKind, Keeping, keys
 from outagecast.domain.needs import Ref, ThingKind, parse_needs, ref_of, refs, split_ref
+from outagecast.storage.plain_sql import run
 from outagecast.storage.staging import add_mistakes
 
 _K = InventoryKind
@@ -50,16 +51,17 @@ async def _doubled(conn: AsyncConnection, kind: InventoryKind) -> None:
     names = ", ".join(keys(kind))
     same = " AND ".join(f"s.{name} = d.{name}" for name in keys(kind))
     shown = " || ' ' || ".join(f"s.{name}" for name in keys(kind))
-    await conn.exec_driver_sql(
+    await run(
+        conn,
         f"""
-        INSERT INTO staged_mistakes
+        INSERT INTO staged_mistakes (file, line, col, what)
         SELECT s.file, s.line, '{keys(kind)[0]}', '"' || {shown} || '" is there already, on line ' || f.line
                || CASE WHEN f.file = s.file THEN '' ELSE ' of another file' END
-          FROM (SELECT {names}, min(rowid) AS first FROM staged_{kind} GROUP BY {names} HAVING count(*) > 1) AS d
-          JOIN staged_{kind} AS s ON {same} AND s.rowid > d.first
-          JOIN staged_{kind} AS f ON f.rowid = d.first
+          FROM (SELECT {names}, min(n) AS first FROM staged_{kind} GROUP BY {names} HAVING count(*) > 1) AS d
+          JOIN staged_{kind} AS s ON {same} AND s.n > d.first
+          JOIN staged_{kind} AS f ON f.n = d.first
          WHERE s.{keys(kind)[0]} <> ''
-        """
+        """,
     )
 
 
@@ -68,13 +70,14 @@ async def _unknown(
 ) -> None:
     assert column.refers is not None
     name, to = column.name, column.refers
-    await conn.exec_driver_sql(
+    await run(
+        conn,
         f"""
-        INSERT INTO staged_mistakes
+        INSERT INTO staged_mistakes (file, line, col, what)
         SELECT s.file, s.line, '{name}', 'there is no {to.singular} "' || substr(s.{name}, 1, 80) || '"'
           FROM staged_{kind} AS s
          WHERE s.{name} <> '' AND {_missing(to, f"s.{name}")} AND {_gone(to, f"s.{name}", complete)}
-        """
+        """,
     )
 
 
@@ -83,16 +86,17 @@ async def _unknown_needs(
 ) -> None:
     for thing, to in _NEEDED.items():
         lost = f"SELECT id, need FROM staged_refs AS r WHERE kind = '{thing}' AND {_missing(to, 'r.id')}"
-        if (await conn.exec_driver_sql(f"{lost} LIMIT 1")).first() is None:
+        if (await run(conn, f"{lost} LIMIT 1")).first() is None:
             continue
-        await conn.exec_driver_sql(
+        await run(
+            conn,
             f"""
-            INSERT INTO staged_mistakes
+            INSERT INTO staged_mistakes (file, line, col, what)
               WITH lost AS MATERIALIZED ({lost})
             SELECT s.file, s.line, '{name}', 'there is no {thing} "' || substr(lost.id, 1, 80) || '"'
               FROM lost JOIN staged_{kind} AS s ON s.{name} = lost.need
              WHERE {_gone(to, "lost.id", complete)}
-            """
+            """,
         )
 
 
@@ -103,14 +107,15 @@ def _missing(kind: InventoryKind, value: str) -> str:
 def _gone(kind: InventoryKind, value: str, complete: Collection[InventoryKind]) -> str:
     """Not stored either, or about to end: what has ended itself may still name it."""
     unknown = f"NOT EXISTS (SELECT 1 FROM {kind} AS stored WHERE stored.id = {value})"
-    return f"(s.status IS NOT 'ended' OR {unknown})" if kind in complete else unknown
+    return f"(s.status IS DISTINCT FROM 'ended' OR {unknown})" if kind in complete else unknown
 
 
 async def _links(conn: AsyncConnection) -> None:
     """A link has two ends, both of them nodes. Links are what is called so and what has an end."""
-    await conn.exec_driver_sql(
+    await run(
+        conn,
         """
-        INSERT INTO staged_mistakes
+        INSERT INTO staged_mistakes (file, line, col, what)
           WITH l AS (
             SELECT s.file, s.line, s.id, s.kind, coalesce(s.a, t.a, '') AS a, coalesce(s.z, t.z, '') AS z
               FROM staged_elements AS s LEFT JOIN elements AS t ON t.id = s.id
@@ -120,12 +125,13 @@ async def _links(conn: AsyncConnection) -> None:
         SELECT file, line, 'z', 'a link needs both its ends' FROM links WHERE z = ''
         UNION ALL
         SELECT file, line, 'z', 'both ends are "' || substr(z, 1, 80) || '"' FROM links WHERE a = z AND a <> ''
-        """
+        """,
     )
     for end in ("a", "z"):
-        await conn.exec_driver_sql(
+        await run(
+            conn,
             f"""
-            INSERT INTO staged_mistakes
+            INSERT INTO staged_mistakes (file, line, col, what)
             SELECT s.file, s.line, '{end}', '"' || substr(e.id, 1, 80) || '" is a link, not a node'
               FROM staged_elements AS s LEFT JOIN elements AS t ON t.id = s.id
               JOIN staged_elements AS e ON e.id = coalesce(s.{end}, t.{end}) LEFT JOIN elements AS f ON f.id = e.id
@@ -140,7 +146,7 @@ async def _links(conn: AsyncConnection) -> None:
               FROM elements AS t JOIN staged_elements AS e ON e.id = t.{end}
              WHERE t.status <> 'ended' AND {_missing(_K.ELEMENTS, "t.id")}
                AND (e.kind = 'link' OR e.a <> '' OR e.z <> '')
-            """
+            """,
         )
 
 
@@ -151,7 +157,7 @@ async def _cycles(conn: AsyncConnection, kinds: Collection[InventoryKind]) -> li
         now, frontier = frontier[:_NODES], frontier[_NODES:]
         found = await _ahead(conn, now)
         edges |= {ref: found.get(ref, ()) for ref in now}
-        frontier += dict.fromkeys(step for steps in found.values() for step in steps if step not in edges)
+        frontier += dict.fromkeys(step for ref in now for step in found.get(ref, ()) if step not in edges)
         frontier = [ref for ref in dict.fromkeys(frontier) if ref not in edges]
     return [mistake for cycle in find_cycles(edges) if (mistake := await _cycle(conn, cycle))]
 
@@ -161,9 +167,11 @@ async def _starts(conn: AsyncConnection, kinds: Collection[InventoryKind]) -> li
     starts: list[Ref] = []
     for thing, kind in ((ThingKind.ELEMENT, _K.ELEMENTS), (ThingKind.SERVICE, _K.SERVICES)):
         if kind in kinds:
-            starts += await _ids(conn, thing, f"SELECT id FROM staged_{kind} WHERE op < 2 AND depends_on <> ''")
+            starts += await _ids(
+                conn, thing, f"SELECT id FROM staged_{kind} WHERE op < 2 AND depends_on <> '' ORDER BY n"
+            )
     if _K.CUSTOMERS in kinds:
-        changed = "SELECT id FROM staged_customers WHERE op < 2 AND parent_id <> ''"
+        changed = "SELECT id FROM staged_customers WHERE op < 2 AND parent_id <> '' ORDER BY n"
         starts += await _ids(conn, ThingKind.CUSTOMER, changed)
     if _K.CIRCUITS in kinds:
         starts += await _pinned(conn)
@@ -172,18 +180,18 @@ async def _starts(conn: AsyncConnection, kinds: Collection[InventoryKind]) -> li
 
 async def _pinned(conn: AsyncConnection) -> list[Ref]:
     changed = "SELECT id FROM staged_circuits WHERE op < 2 AND (depends_on <> '' OR service_id <> '')"
-    first = await _ids(conn, ThingKind.CIRCUIT, f"{changed} LIMIT {_FEW_CIRCUITS}")
+    first = await _ids(conn, ThingKind.CIRCUIT, f"{changed} ORDER BY n LIMIT {_FEW_CIRCUITS}")
     if len(first) < _FEW_CIRCUITS:
         return first
-    stored = await conn.exec_driver_sql("SELECT text FROM needs WHERE text LIKE '%circuit:%'")
+    stored = await run(conn, "SELECT text FROM needs WHERE text LIKE '%circuit:%' ORDER BY text")
     named = {ref for need in stored.scalars() for ref in refs(parse_needs(need))}
-    named |= set(await _ids(conn, ThingKind.CIRCUIT, "SELECT id FROM staged_refs WHERE kind = 'circuit'"))
+    named |= set(await _ids(conn, ThingKind.CIRCUIT, "SELECT id FROM staged_refs WHERE kind = 'circuit' ORDER BY id"))
     ids = json.dumps([split_ref(ref)[1] for ref in named if ref.startswith("circuit:")])
-    return await _ids(conn, ThingKind.CIRCUIT, f"{changed} AND id IN (SELECT value FROM json_each(?))", ids)
+    return await _ids(conn, ThingKind.CIRCUIT, f"{changed} AND id IN (SELECT value FROM EACH(?) AS j) ORDER BY n", ids)
 
 
 async def _ids(conn: AsyncConnection, thing: ThingKind, query: str, *params: str) -> list[Ref]:
-    rows = await conn.exec_driver_sql(query, params)
+    rows = await run(conn, query, params)
     return [ref_of(thing, row_id) for row_id in rows.scalars()]
 
 
@@ -205,11 +213,12 @@ async def _ahead(conn: AsyncConnection, batch: Iterable[Ref]) -> dict[Ref, list[
 async def _needs(conn: AsyncConnection, thing: ThingKind, ids: list[str]) -> dict[Ref, list[Ref]]:
     kind = _NEEDED[thing]
     service = "coalesce(s.service_id, t.service_id, '')" if kind is _K.CIRCUITS else "''"
-    rows = await conn.exec_driver_sql(
+    rows = await run(
+        conn,
         f"""
         SELECT j.value AS id, {service} AS service,
                CASE WHEN s.depends_on IS NULL THEN n.text ELSE s.depends_on END AS need
-          FROM json_each(?) AS j LEFT JOIN staged_{kind} AS s ON s.id = j.value LEFT JOIN {kind} AS t ON t.id = j.value
+          FROM EACH(?) AS j LEFT JOIN staged_{kind} AS s ON s.id = j.value LEFT JOIN {kind} AS t ON t.id = j.value
           LEFT JOIN needs AS n ON n.id = t.need_id
         """,
         (json.dumps(ids),),
@@ -223,10 +232,11 @@ async def _needs(conn: AsyncConnection, thing: ThingKind, ids: list[str]) -> dic
 
 
 async def _parents(conn: AsyncConnection, ids: list[str]) -> dict[Ref, list[Ref]]:
-    rows = await conn.exec_driver_sql(
+    rows = await run(
+        conn,
         """
         SELECT j.value AS id, coalesce(s.parent_id, t.parent_id, '') AS parent
-          FROM json_each(?) AS j LEFT JOIN staged_customers AS s ON s.id = j.value
+          FROM EACH(?) AS j LEFT JOIN staged_customers AS s ON s.id = j.value
           LEFT JOIN customers AS t ON t.id = j.value
         """,
         (json.dumps(ids),),
@@ -244,7 +254,7 @@ async def _cycle(conn: AsyncConnection, cycle: list[Ref]) -> Mistake | None:
     for ref in cycle:
         thing, thing_id = split_ref(ref)
         kind = _K.CUSTOMERS if thing is ThingKind.CUSTOMER else _NEEDED[thing]
-        rows = await conn.exec_driver_sql(f"SELECT file, line FROM staged_{kind} WHERE id = ? AND op < 2", (thing_id,))
+        rows = await run(conn, f"SELECT file, line FROM staged_{kind} WHERE id = ? AND op < 2 ORDER BY n", (thing_id,))
         for row in rows.mappings():
             column = "parent_id" if thing is ThingKind.CUSTOMER else "depends_on"
             verb = " belongs to " if thing is ThingKind.CUSTOMER else " needs "

@@ -11,9 +11,18 @@ from outagecast.domain.facts import from_micros
 from outagecast.domain.imports import Change, Difference
 from outagecast.domain.inventory import COLUMNS, STATUS, Column, InventoryKind, Keeping, Value, keys
 from outagecast.storage import erasure, search_index
+from outagecast.storage.plain_sql import is_postgresql, run
+from outagecast.storage.staging import pages
 
 APPLY_ROWS = 2_000
 """Rows for one statement: SQLite keeps every page that a statement changes as it was before, in memory."""
+MANY = 10_000
+"""Rows of an import that change what PostgreSQL should know about its tables."""
+_TYPES = {
+    "gateway": "BOOLEAN", "public": "BOOLEAN", "position": "INTEGER", "latitude": "DOUBLE PRECISION",
+    "longitude": "DOUBLE PRECISION", "consent_at": "BIGINT",
+}  # fmt: skip
+"""What is stored otherwise than as text; PostgreSQL's staged cells are all texts."""
 _SHARED = {Keeping.EMAIL: "email", Keeping.PHONE: "sms"}
 
 
@@ -21,21 +30,22 @@ async def compare(conn: AsyncConnection, kinds: Collection[InventoryKind], *, re
     """Mark every staged row with what becomes of it. `revive`: a row that has ended and is named again is active."""
     for kind in kinds:
         conditions = [_differs(column) for column in COLUMNS[kind]]
-        conditions.append(f"{_status(kind, revive)} IS NOT t.status")
+        conditions.append(f"{_status(kind, revive)} IS DISTINCT FROM t.status")
         if kind is not InventoryKind.SUBSCRIPTIONS:
             conditions.append(_ATTRIBUTES_DIFFER)
-        await conn.exec_driver_sql(
+        await run(
+            conn,
             f"UPDATE staged_{kind} AS s SET op = CASE WHEN {' OR '.join(conditions)} THEN 1 ELSE 2 END "
-            f"FROM {kind} AS t WHERE {_same(kind)}"
+            f"FROM {kind} AS t WHERE {_same(kind)}",
         )
 
 
 async def difference(conn: AsyncConnection, kind: InventoryKind, *, complete: bool, revive: bool) -> Difference:
     """The counts for one kind, after `compare`."""
-    rows = await conn.exec_driver_sql(f"SELECT op, count(*) AS n FROM staged_{kind} GROUP BY op")
+    rows = await run(conn, f"SELECT op, count(*) AS n FROM staged_{kind} GROUP BY op")
     ops: dict[int, int] = {row["op"]: row["n"] for row in rows.mappings()}
-    before = await conn.exec_driver_sql(f"SELECT count(*) FROM {kind} WHERE status <> 'ended'")
-    ended = await conn.exec_driver_sql(f"SELECT count(*) FROM {kind} AS t WHERE {_gone(kind)}") if complete else None
+    before = await run(conn, f"SELECT count(*) FROM {kind} WHERE status <> 'ended'")
+    ended = await run(conn, f"SELECT count(*) FROM {kind} AS t WHERE {_gone(kind)}") if complete else None
     return Difference(
         new=ops.get(0, 0),
         changed=ops.get(1, 0),
@@ -52,15 +62,14 @@ async def sample(
     """The first rows that are new, changed and ended, at most so many of each, after `compare`."""
     name = "s.name" if any(column.name == "name" for column in COLUMNS[kind]) else "''"
     staged = f"{_key(kind, 's')} AS id, coalesce({name}, '') AS name"
-    new = await conn.exec_driver_sql(
-        f"SELECT {staged} FROM staged_{kind} AS s WHERE s.op = 0 ORDER BY s.rowid LIMIT ?", (limit,)
-    )
+    new = await run(conn, f"SELECT {staged} FROM staged_{kind} AS s WHERE s.op = 0 ORDER BY s.n LIMIT ?", (limit,))
     found = [Change(what="new", **row) for row in new.mappings()]
     shown = [column for column in COLUMNS[kind] if column is not STATUS and column.name not in keys(kind)]
     cells = [f", {_differs(c)} AS d{n}, {_was(c)} AS b{n}, {_becomes(c)} AS a{n}" for n, c in enumerate(shown)]
-    changed = await conn.exec_driver_sql(
+    changed = await run(
+        conn,
         f"SELECT {staged}, t.status AS was, {_status(kind, revive)} AS becomes{''.join(cells)} "
-        f"FROM staged_{kind} AS s JOIN {kind} AS t ON {_same(kind)} WHERE s.op = 1 ORDER BY s.rowid LIMIT ?",
+        f"FROM staged_{kind} AS s JOIN {kind} AS t ON {_same(kind)} WHERE s.op = 1 ORDER BY s.n LIMIT ?",
         (limit,),
     )
     for row in changed.mappings():
@@ -70,7 +79,8 @@ async def sample(
         found.append(Change(what="changed", id=row["id"], name=row["name"], fields=tuple(fields)))
     if complete:
         own = name.replace("s.", "t.")
-        ended = await conn.exec_driver_sql(
+        ended = await run(
+            conn,
             f"SELECT {_key(kind, 't')} AS id, {own} AS name FROM {kind} AS t WHERE {_gone(kind)} ORDER BY 1 LIMIT ?",
             (limit,),
         )
@@ -85,19 +95,22 @@ async def apply(
 
     The caller's transaction holds it all; no row of the inventory is ever deleted.
     """
-    await conn.exec_driver_sql("INSERT OR IGNORE INTO needs (text) SELECT text FROM staged_needs")
+    await run(conn, "INSERT INTO needs (text) SELECT text FROM staged_needs WHERE true ON CONFLICT (text) DO NOTHING")
     before = await erasure.highest_address(conn)
     for name, channel in (("email", "email"), ("phone", "sms")):
-        await conn.exec_driver_sql(
-            "INSERT OR IGNORE INTO addresses (channel, value) "
-            f"SELECT '{channel}', {name} FROM staged_contacts WHERE op < 2 AND {name} <> ''"
+        await run(
+            conn,
+            "INSERT INTO addresses (channel, value) "
+            f"SELECT '{channel}', {name} FROM staged_contacts WHERE op < 2 AND {name} <> '' "
+            "ON CONFLICT (channel, value) DO NOTHING",
         )
     await erasure.known_before(conn, before)
     for kind in sorted(kinds, key=list(InventoryKind).index):
         await _upsert(conn, kind, revive)
     for kind in complete:
-        await conn.exec_driver_sql(f"UPDATE {kind} AS t SET status = 'ended' WHERE {_gone(kind)}")
+        await run(conn, f"UPDATE {kind} AS t SET status = 'ended' WHERE {_gone(kind)}")
     await search_index.apply(conn)
+    await _make_known(conn, kinds)
 
 
 async def unreachable(conn: AsyncConnection, *, complete: Collection[InventoryKind]) -> tuple[int, int]:
@@ -106,13 +119,14 @@ async def unreachable(conn: AsyncConnection, *, complete: Collection[InventoryKi
     Only what has not ended counts; customers whom their parent hears for are left out.
     """
     contacts, customers = InventoryKind.CONTACTS, InventoryKind.CUSTOMERS
-    kept_contact = "0" if contacts in complete else "t.status <> 'ended'"
-    kept_customer = "0" if customers in complete else "t.status <> 'ended'"
-    row = await conn.exec_driver_sql(
+    kept_contact = "false" if contacts in complete else "t.status <> 'ended'"
+    kept_customer = "false" if customers in complete else "t.status <> 'ended'"
+    row = await run(
+        conn,
         f"""
         WITH reach AS (
             SELECT {_value("customer_id", "s", "t")} AS customer_id,
-                   coalesce(s.email, t.email_id, '') <> '' OR coalesce(s.phone, t.phone_id, '') <> '' AS has
+                   {_has("email")} OR {_has("phone")} AS has
               FROM staged_contacts s LEFT JOIN contacts t ON t.id = s.id
              WHERE coalesce(s.status, t.status, 'active') <> 'ended'
             UNION ALL
@@ -129,14 +143,18 @@ async def unreachable(conn: AsyncConnection, *, complete: Collection[InventoryKi
         SELECT (SELECT count(*) FROM reach WHERE NOT has AND customer_id IN (SELECT id FROM heard)) AS contacts,
                (SELECT count(*) FROM heard WHERE told_via <> 'parent'
                                              AND id NOT IN (SELECT customer_id FROM reach WHERE has)) AS customers
-        """
+        """,
     )
     counts = row.mappings().one()
     return counts["contacts"], counts["customers"]
 
 
-_ATTRIBUTES = "nullif(json_patch(coalesce(nullif(t.attributes, 'null'), '{}'), s.attributes), '{}')"
-_ATTRIBUTES_DIFFER = f"(s.attributes IS NOT NULL AND {_ATTRIBUTES} IS NOT nullif(t.attributes, 'null'))"
+_ATTRIBUTES = "MERGED(t.attributes, s.attributes)"
+_ATTRIBUTES_DIFFER = f"(s.attributes IS NOT NULL AND {_ATTRIBUTES} IS DISTINCT FROM AS_JSON(t.attributes))"
+
+
+def _has(name: str) -> str:
+    return f"(CASE WHEN s.{name} IS NULL THEN t.{name}_id IS NOT NULL ELSE s.{name} <> '' END)"
 
 
 def _key(kind: InventoryKind, table: str) -> str:
@@ -165,6 +183,8 @@ def _becomes(column: Column) -> str:
 def _text(column: Column, value: Value | None) -> str:
     if column.name == "consent_at" and isinstance(value, int):
         return from_micros(value).isoformat(timespec="seconds")
+    if isinstance(value, bool):
+        value = int(value)
     return "" if value is None else str(value)
 
 
@@ -179,9 +199,10 @@ def _gone(kind: InventoryKind) -> str:
 async def _still_ended(conn: AsyncConnection, kind: InventoryKind) -> int:
     if STATUS not in COLUMNS[kind]:
         return 0
-    found = await conn.exec_driver_sql(
+    found = await run(
+        conn,
         f"SELECT count(*) FROM staged_{kind} AS s JOIN {kind} AS t ON {_same(kind)} "
-        "WHERE s.status IS NULL AND t.status = 'ended'"
+        "WHERE s.status IS NULL AND t.status = 'ended'",
     )
     return int(found.scalar_one())
 
@@ -190,29 +211,46 @@ async def _upsert(conn: AsyncConnection, kind: InventoryKind, revive: bool) -> N
     stored = [(column.stored, _stored(column)) for column in COLUMNS[kind] if column is not STATUS]
     stored.append(("status", _status(kind, revive)))
     if kind is not InventoryKind.SUBSCRIPTIONS:
-        stored.append(("attributes", f"CASE WHEN s.attributes IS NULL THEN t.attributes ELSE {_ATTRIBUTES} END"))
+        stored.append(
+            ("attributes", f"CASE WHEN s.attributes IS NULL THEN AS_JSON(t.attributes) ELSE {_ATTRIBUTES} END")
+        )
     key = keys(kind)
     changing = [name for name, _ in stored if name not in key]
-    now, then = (", ".join(f"{table}.{name}" for name in changing) for table in ("excluded", kind))
+    now, then = (", ".join(_compared(f"{table}.{name}") for name in changing) for table in ("excluded", kind))
     sql = (
         f"INSERT INTO {kind} ({', '.join(name for name, _ in stored)}) SELECT {', '.join(v for _, v in stored)} "
-        f"FROM staged_{kind} AS s LEFT JOIN {kind} AS t ON {_same(kind)} WHERE s.rowid BETWEEN ? AND ? AND s.op < 2 "
+        f"FROM staged_{kind} AS s LEFT JOIN {kind} AS t ON {_same(kind)} WHERE s.n BETWEEN ? AND ? AND s.op < 2 "
         f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in changing)} "
-        f"WHERE ({then}) IS NOT ({now})"
+        f"WHERE ({then}) IS DISTINCT FROM ({now})"
     )
-    last = (await conn.exec_driver_sql(f"SELECT coalesce(max(rowid), 0) FROM staged_{kind}")).scalar_one()
-    for first in range(1, int(last) + 1, APPLY_ROWS):
-        await conn.exec_driver_sql(sql, (first, first + APPLY_ROWS - 1))
+    for page in await pages(conn, kind, APPLY_ROWS):
+        await run(conn, sql, page)
+
+
+async def _make_known(conn: AsyncConnection, kinds: Collection[InventoryKind]) -> None:
+    """PostgreSQL plans by what it knows of its tables; by itself it would look a minute later."""
+    if is_postgresql(conn) and (many := [kind for kind in kinds if len(await pages(conn, kind, MANY)) > 1]):
+        await run(conn, f"ANALYZE {', '.join(many)}, needs, addresses, search_words")
+
+
+def _compared(name: str) -> str:
+    return f"AS_JSON({name})" if name.endswith(".attributes") else name
 
 
 def _stored(column: Column) -> str:
     """What a staged row makes of a column, over the stored row `t` if there is one."""
     name, stored = column.name, column.stored
+    kind = _TYPES.get(name)
+    staged = f"nullif(s.{name}, '')"
+    staged = f"CAST({staged} AS {kind})" if kind else staged
     match column.keeping:
-        case Keeping.TEXT | Keeping.NUMBER:
+        case Keeping.TEXT:
             return _value(name, "s", "t", stored, column.default)
+        case Keeping.NUMBER:
+            none = "false" if kind == "BOOLEAN" else str(column.default)
+            return f"coalesce({staged}, CASE WHEN s.{name} IS NULL THEN t.{stored} END, {none})"
         case Keeping.OPTIONAL:
-            return f"nullif({_value(name, 's', 't', stored)}, '')"
+            return f"CASE WHEN s.{name} IS NULL THEN t.{stored} ELSE {staged} END"
         case Keeping.NEED:
             found = f"(SELECT id FROM needs WHERE text = s.{name})"
         case Keeping.EMAIL | Keeping.PHONE:
@@ -226,13 +264,13 @@ def _differs(column: Column) -> str:
     match column.keeping:
         case Keeping.TEXT | Keeping.NUMBER | Keeping.OPTIONAL:
             if column is STATUS:
-                return "0"
-            return f"(s.{name} IS NOT NULL AND {_stored(column)} IS NOT t.{stored})"
+                return "false"
+            return f"(s.{name} IS NOT NULL AND {_stored(column)} IS DISTINCT FROM t.{stored})"
         case Keeping.NEED:
             found = f"(SELECT text FROM needs WHERE id = t.{stored})"
         case Keeping.EMAIL | Keeping.PHONE:
             found = f"(SELECT value FROM addresses WHERE id = t.{stored})"
-    return f"(s.{name} IS NOT NULL AND s.{name} IS NOT coalesce({found}, ''))"
+    return f"(s.{name} IS NOT NULL AND s.{name} IS DISTINCT FROM coalesce({found}, ''))"
 
 
 def _status(kind: InventoryKind, revive: bool) -> str:

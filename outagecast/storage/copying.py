@@ -1,6 +1,6 @@
-"""A private copy of the whole database, for what must be tried and must not happen.
-
-The one place that knows how SQLite copies itself; PostgreSQL will need a schema of its own here.
+"""A private copy of the whole database, for what must be tried and must not happen: a SQLite file, whatever it is a
+copy of. SQLite copies itself; what PostgreSQL holds is written into the file row by row (moving.py), which takes a
+process of its own its time.
 """
 
 import os
@@ -11,6 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from outagecast.storage import moving
+from outagecast.storage.engine import Database
 from outagecast.storage.refused import DatabaseRefused
 
 PAGES = 2000
@@ -28,24 +33,54 @@ def private_copy(source: Path, tell: Callable[[float], None], *, largest: int = 
     `tell` hears the share copied, and may raise to stop. DatabaseRefused where it has more than `largest` bytes, or the
     disk too few.
     """
-    _sweep(source.parent)
     size = sum(path.stat().st_size for path in (source, _beside(source, "-wal")) if path.exists())
+    # Beside the database: the same disk and the same rights as what it is a copy of, never a /tmp that is memory.
+    with private_place(source.parent, size, largest=largest) as copy:
+        _copy(source, copy, tell)
+        yield copy
+
+
+@contextmanager
+def private_place(folder: Path, size: int, *, largest: int = LARGEST) -> Iterator[Path]:
+    """An empty file for a copy of a database of so many bytes, in a folder that is made in this one."""
+    _sweep(folder)
     if size > largest:
         raise DatabaseRefused(f"the database has {size // 1024**2:,} MB; up to {largest // 1024**2:,} MB can be copied")
-    free = shutil.disk_usage(source.parent).free
+    free = shutil.disk_usage(folder).free
     if free < size * _ROOM:
         raise DatabaseRefused(
             f"the disk has {free // 1024**2:,} MB left, too little for a copy of {size // 1024**2:,} MB"
         )
-    # Beside the database: the same disk and the same rights as what it is a copy of, never a /tmp that is memory.
-    folder = Path(tempfile.mkdtemp(prefix=f"{_NAME}{os.getpid()}-", dir=source.parent))
+    place = Path(tempfile.mkdtemp(prefix=f"{_NAME}{os.getpid()}-", dir=folder))
     try:
-        copy = folder / "copy.db"
+        copy = place / "copy.db"
         os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        _copy(source, copy, tell)
         yield copy
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+async def size_on_server(conn: AsyncConnection) -> int:
+    """Bytes of a PostgreSQL database."""
+    return int((await conn.execute(select(func.pg_database_size(func.current_database())))).scalar_one())
+
+
+async def fill(copy: Path, address: str, tell: Callable[[str], None]) -> None:
+    """Write everything that the database at `address` holds into the empty file. `tell` hears how far it is, and may
+    raise to stop.
+    """
+    source = Database.open(address)
+    target = Database.open(f"sqlite:///{copy.name}", folder=copy.parent)
+
+    def said(table: str, done: int, total: int) -> None:
+        tell(f"copying the database: {table}, {done:,} of {total:,}")
+
+    try:
+        await target.migrate()
+        await moving.copy(source, target, said)
+    finally:
+        await source.close()
+        await target.close()
 
 
 def _copy(source: Path, target: Path, tell: Callable[[float], None]) -> None:

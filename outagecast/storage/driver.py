@@ -9,10 +9,16 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ClauseElement, Dialect
+from sqlalchemy import ClauseElement, Dialect, Insert, select
+from sqlalchemy import column as column_clause
+from sqlalchemy import table as table_clause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.domain.facts import to_micros
+from outagecast.storage.postgresql import DIALECT, can_copy, copy_into, driver_connection
+
+COPY_FROM = 200
+"""Rows from which on PostgreSQL's COPY is worth its own round trips."""
 
 
 async def execute_many(
@@ -26,6 +32,9 @@ async def execute_many(
     """
     if not rows:
         return
+    if len(rows) >= COPY_FROM and columns is not None and isinstance(statement, Insert) and can_copy(conn):
+        await _copy(conn, statement, rows, columns)
+        return
     sql, order, constants = _compiled(statement, conn.dialect, columns)
     times = _Times()
     many: list[Any]
@@ -36,6 +45,35 @@ async def execute_many(
     else:
         many = [tuple([times.plain(row[name]) if name in row else constants[name] for name in order]) for row in rows]
     await conn.exec_driver_sql(sql, many)
+
+
+async def _copy(
+    conn: AsyncConnection, statement: Insert, rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...]
+) -> None:
+    """The rows of an INSERT by COPY; those of an upsert into a staging table first, the last of a key wins."""
+    table, times = statement.table, _Times()
+    values = ([times.plain(row[name]) for name in columns] for row in rows)
+    raw = driver_connection(conn)
+    if statement._post_values_clause is None:
+        copy_into(raw, table.name, columns, values)
+        return
+    staged = f"staged_{table.name}"
+    await conn.exec_driver_sql(
+        f'CREATE TEMP TABLE IF NOT EXISTS "{staged}" (LIKE "{table.name}" INCLUDING DEFAULTS, staged_as bigserial) '
+        "ON COMMIT DELETE ROWS"
+    )
+    copy_into(raw, staged, columns, values)
+    await conn.exec_driver_sql(_from_staged(statement, staged, columns))
+    await conn.exec_driver_sql(f'DELETE FROM "{staged}"')
+
+
+@lru_cache(maxsize=16)
+def _from_staged(statement: Insert, staged: str, columns: tuple[str, ...]) -> str:
+    key = [column.name for column in statement.table.primary_key]
+    source = table_clause(staged, *(column_clause(name) for name in (*columns, "staged_as")))
+    newest = select(*(source.c[name] for name in columns)).distinct(*(source.c[name] for name in key))
+    newest = newest.order_by(*(source.c[name] for name in key), source.c.staged_as.desc())
+    return str(statement.from_select(list(columns), newest).compile(dialect=DIALECT))
 
 
 class _Times:

@@ -1,34 +1,40 @@
-"""The database: opening, one writer, migrating.
-
-SQLite: WAL with synchronous=FULL (a commit survives power loss), foreign keys on, BEGIN IMMEDIATE for writers, and one
-writer at a time in this process, so that nobody starves behind SQLite's own busy loop. PostgreSQL joins behind the same
-verbs.
+"""The database: opening, one writer at a time, migrating. What differs between the two is in sqlite.py and
+postgresql.py.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
+from sqlalchemy import URL, CursorResult, Dialect, Engine
 from sqlalchemy import Connection as SyncConnection
-from sqlalchemy import CursorResult, Dialect, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection as Connection
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from outagecast.storage import postgresql, sqlite
 from outagecast.storage.migrations import HEAD
 from outagecast.storage.refused import DatabaseRefused
-from outagecast.storage.types import compact
+from outagecast.storage.turns import PATIENCE, Turns
 
 DatabaseFault = SQLAlchemyError
 """Whatever the database answers when it cannot do what was asked (full, locked, gone)."""
-BUSY_TIMEOUT_MS = 5000
+DatabaseAway = (OperationalError, InterfaceError, PoolTimeout)
+"""Those faults that are nobody's mistake: locked, full, gone or failing over, so that the same may do in a moment."""
 
-__all__ = ["Connection", "Database", "DatabaseFault", "DatabaseRefused", "in_thread"]
+__all__ = ["Connection", "Database", "DatabaseAway", "DatabaseFault", "DatabaseRefused", "in_thread"]
 T = TypeVar("T")
+Access = Literal["alone", "beside", "schema"]
+"""How a transaction writes. `alone`: a verb, which nothing may happen beside. `beside`: claims and the ledger, whose
+changes are guarded row by row, so that other senders may do theirs at the same time (on SQLite there is one writer all
+the same). `schema`: a migration.
+"""
 
 
 class Database:
@@ -36,73 +42,131 @@ class Database:
     leaving.
     """
 
-    def __init__(self, engine: AsyncEngine, in_threads: Engine, url: str) -> None:
-        self._engine = engine
+    def __init__(self, on_loop: AsyncEngine, in_threads: Engine, url: URL, patience: timedelta = PATIENCE) -> None:
+        self._on_loop = on_loop
         self._in_threads = in_threads
+        # So that nobody starves behind SQLite's busy loop, and a process waits for PostgreSQL's lock only once.
         self._writer = asyncio.Lock()
-        self.url = url
+        self._sides = asyncio.Semaphore(SIDES) if url.get_backend_name() == "postgresql" else self._writer
+        self._in_flight: set[asyncio.Future[Any]] = set()
+        self.address = url
+        # Of several processes on one SQLite file.
+        self._turns = Turns(self.path, patience) if self.path is not None else None
+        self._reading: dict[str, Any] = (
+            {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if self.is_postgresql else {}
+        )
 
     @classmethod
-    def open(cls, url: str, *, folder: Path | None = None) -> "Database":
-        """`sqlite:///relative.db` is taken from `folder`; the file is made where it is missing."""
+    def open(cls, url: str, *, folder: Path | None = None, patience: timedelta = PATIENCE) -> "Database":
+        """`sqlite:///relative.db` is taken from `folder`; the file is made where it is missing. Nothing is asked of a
+        server yet. `patience`: how long a transaction waits behind those of other processes on SQLite.
+        """
         parsed = make_url(url)
-        if parsed.get_backend_name() != "sqlite":
-            raise DatabaseRefused(
-                f"database.url: {parsed.get_backend_name()} is not supported yet; use sqlite:///outagecast.db"
-            )
-        name = parsed.database or ":memory:"
-        if name != ":memory:":
-            path = (folder or Path.cwd()) / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            name = str(path)
-        # Without hide_parameters an error of the database would put addresses and words into the log.
-        options: dict[str, Any] = {
-            "json_serializer": compact,
-            "connect_args": {"isolation_level": None},
-            "hide_parameters": True,
-        }
-        engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite", database=name), **options)
-        in_threads = create_engine(parsed.set(drivername="sqlite+pysqlite", database=name), **options)
-        for one in (engine.sync_engine, in_threads):
-            event.listen(one, "connect", _on_connect)
-            event.listen(one, "begin", _on_begin)
-        return cls(engine, in_threads, str(parsed.set(database=name)))
+        match parsed.get_backend_name():
+            case "sqlite":
+                parsed = sqlite.placed(parsed, folder or Path.cwd())
+                return cls(*sqlite.engines(parsed), parsed, patience)
+            case "postgresql":
+                return cls(*postgresql.engines(parsed), parsed)
+            case other:
+                raise DatabaseRefused(
+                    f"database.url: {other} is not supported; use sqlite:///outagecast.db or postgresql://user@host/name"
+                )
+
+    @property
+    def url(self) -> str:
+        """The address, without its password."""
+        return self.address.render_as_string(hide_password=True)
+
+    @property
+    def is_postgresql(self) -> bool:
+        return self.address.get_backend_name() == "postgresql"
 
     @property
     def path(self) -> Path | None:
         """The SQLite file, None for other databases."""
-        name = make_url(self.url).database
-        return Path(name) if name and name != ":memory:" else None
+        name = self.address.database
+        return Path(name) if name and name != ":memory:" and not self.is_postgresql else None
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Connection]:
-        async with self._engine.connect() as conn, conn.begin():
-            yield conn
-
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[Connection]:
-        async with self._writer, self._engine.connect() as plain:
-            conn = await plain.execution_options(outagecast_write=True)
+        async with self._on_loop.connect() as plain:
+            conn = await plain.execution_options(**self._reading) if self._reading else plain
             async with conn.begin():
                 yield conn
 
-    async def transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Connection]:
+        async with self._place("alone"), self._on_loop.connect() as plain:
+            conn = await plain.execution_options(outagecast_access="alone")
+            async with conn.begin():
+                yield conn
+
+    @asynccontextmanager
+    async def _place(self, access: Access) -> AsyncIterator[None]:
+        async with self._sides if access == "beside" else self._writer:
+            if self._turns is None:
+                yield
+            else:
+                async with self._turns.turn():
+                    yield
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Connection]:
+        """A connection for oneself over several transactions: `alone` makes one that writes. Closed afterwards, with
+        all that was temporary in it.
+        """
+        async with self._on_loop.connect() as conn:
+            try:
+                yield conn
+            finally:
+                await conn.invalidate()
+
+    @asynccontextmanager
+    async def alone(self, conn: Connection) -> AsyncIterator[None]:
+        """As `write`, on a `session` that is between two transactions."""
+        async with self._place("alone"):
+            await conn.execution_options(outagecast_access="alone")
+            try:
+                async with conn.begin():
+                    yield
+            finally:
+                await conn.execution_options(outagecast_access=None)
+
+    async def transact(
+        self,
+        work: Callable[[Connection], Coroutine[Any, Any, T]],
+        access: Literal["alone", "beside"] = "alone",
+    ) -> T:
         """A transaction with many statements, whole in one worker thread: no hop to a thread and back for each of them,
         and nothing of it on the event loop. `work` may await nothing but its connection, which ends with it.
         """
-        async with self._writer:
-            return await asyncio.to_thread(self._transact, work)
+        async with self._place(access):
+            # Not to_thread, whose task costs as much as a message.
+            running = asyncio.get_running_loop().run_in_executor(None, self._transact, work, access)
+            self._in_flight.add(running)
+            running.add_done_callback(self._landed)
+            return await asyncio.shield(running)
 
-    def _transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    def _landed(self, running: asyncio.Future[Any]) -> None:
+        self._in_flight.discard(running)
+        if not running.cancelled():
+            running.exception()  # looked at, for whoever was cancelled while he waited does not
+
+    def _transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]], access: Access) -> T:
         with self._in_threads.connect() as plain:
-            conn = plain.execution_options(outagecast_write=True)
+            conn = plain.execution_options(outagecast_access=access)
             with conn.begin():
                 return _complete(work(cast(Connection, ThreadConnection(conn))))
 
     async def migrate(self) -> None:
-        """Bring the schema up to date; DatabaseRefused if it is newer than this program knows."""
-        async with self._engine.connect() as plain:
-            conn = await plain.execution_options(outagecast_write=True)
+        """Bring the schema up to date; DatabaseRefused if it is newer than this program knows. Of several daemons that
+        start at once, one does it.
+        """
+        if await self.schema_is_current():
+            return
+        async with self._place("schema"), self._on_loop.connect() as plain:
+            conn = await plain.execution_options(outagecast_access="schema")
             async with conn.begin():
                 await conn.run_sync(_upgrade)
 
@@ -110,26 +174,45 @@ class Database:
         async with self.read() as conn:
             return await conn.run_sync(_is_current)
 
+    async def hints(self) -> AsyncIterator[None]:
+        """Whenever another process has committed something worth a look. A hint only: every daemon looks by itself
+        twice a second. Nothing at all on SQLite.
+        """
+        if self.is_postgresql:
+            async for _ in postgresql.hints(self.address):
+                yield
+
     async def close(self) -> None:
-        await self._engine.dispose()
+        # Whoever was cancelled while he waited has left a transaction behind that still runs to its end.
+        await asyncio.gather(*self._in_flight, return_exceptions=True)
+        await self._on_loop.dispose()
         self._in_threads.dispose()
+        if self._turns is not None:
+            self._turns.close()
+
+
+SIDES = 4
+"""Transactions of this process beside each other: the channels' claims and the ledger's."""
 
 
 class ThreadConnection:
     """What queries see of a connection, run at once in the present thread: `await conn.execute(…)` never waits."""
 
     def __init__(self, conn: SyncConnection) -> None:
-        self._conn = conn
+        self.sync = conn
 
     async def execute(self, statement: Any, parameters: Any = None) -> CursorResult[Any]:
-        return self._conn.execute(statement, parameters)
+        return self.sync.execute(statement, parameters)
 
     async def exec_driver_sql(self, statement: str, parameters: Any = None) -> CursorResult[Any]:
-        return self._conn.exec_driver_sql(statement, parameters)
+        return self.sync.exec_driver_sql(statement, parameters)
+
+    async def run_sync(self, work: Callable[..., T], *args: Any) -> T:
+        return work(self.sync, *args)
 
     @property
     def dialect(self) -> Dialect:
-        return self._conn.dialect
+        return self.sync.dialect
 
 
 def in_thread(conn: Connection) -> bool:
@@ -147,34 +230,11 @@ def _complete(work: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("a transaction in a thread waited for something else than its connection")
 
 
-def _on_connect(dbapi_connection: Any, _record: Any) -> None:
-    cursor = dbapi_connection.cursor()
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
-        "foreign_keys=ON",
-        "temp_store=MEMORY",
-        # SQLite's own 2 MB hold no wave: pages went out and came back with every batch. KiB, taken only when used.
-        "cache_size=-32768",
-        "wal_autocheckpoint=4000",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _on_begin(conn: SyncConnection) -> None:
-    # Without BEGIN IMMEDIATE a reader that turns writer fails at once with "database is locked", whatever the busy
-    # time-out.
-    writes = conn.get_execution_options().get("outagecast_write", False)
-    conn.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
 def _revision(conn: SyncConnection) -> str | None:
     """The schema's revision by hand: alembic takes half a second to import, and mostly there is nothing to do."""
-    known = conn.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").first()
-    row = conn.exec_driver_sql("SELECT version_num FROM alembic_version").first() if known else None
-    return None if row is None else str(row[0])
+    if conn.dialect.name == "postgresql":
+        return postgresql.revision(conn)
+    return sqlite.revision(conn)
 
 
 def _upgrade(conn: SyncConnection) -> None:

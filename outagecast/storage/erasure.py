@@ -7,12 +7,13 @@ rewritten, and the seals from that line on are taken off; the daemon seals the l
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Table, Text, and_, cast, delete, func, insert, or_, select, update
+from sqlalchemy import JSON, ColumnElement, Table, Text, and_, cast, delete, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.domain.delivery import TRANSITIONS, DeliveryState
@@ -201,7 +202,8 @@ async def forget_words(conn: AsyncConnection, ids: Sequence[int], now: datetime)
         update(deliveries)
         .where(deliveries.c.id.in_(ids), deliveries.c.state == S.AMBIGUOUS.value)
         .values(
-            state=S.FAILED.value, reason=EndReason.GAVE_UP.value, ended_at=func.coalesce(deliveries.c.ended_at, now),
+            state=S.FAILED.value, reason=EndReason.GAVE_UP.value,
+            ended_at=func.coalesce(deliveries.c.ended_at, literal(now, type_=deliveries.c.ended_at.type)),
             fence=deliveries.c.fence + 1,
         )
     )  # fmt: skip
@@ -238,12 +240,10 @@ async def rewrite(
 ) -> None:
     """Put something else in their place, in one transaction; keys that hold them change wherever they stand."""
     await _overwrite(conn)
-    if conn.dialect.name == "sqlite":
-        # A customer's number that is an address changes in several tables, one after the other.
-        await conn.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-    for mention in found:
-        if mention.table != timeline.name:
-            await _rewrite(conn, metadata.tables[mention.table], mention.key, everywhere, in_words)
+    async with _late_references(conn, any(mention.table in LINKED for mention in found)):
+        for mention in found:
+            if mention.table != timeline.name:
+                await _rewrite(conn, metadata.tables[mention.table], mention.key, everywhere, in_words)
     lines = [mention for mention in found if mention.table == timeline.name]
     if lines:
         async with _Unlocked(conn):
@@ -409,6 +409,33 @@ async def _rewrite(
     changed = {name: value for name, value in values.items() if value != row[name]}
     if changed:
         await conn.execute(update(table).where(same).values(**changed))
+
+
+@asynccontextmanager
+async def _late_references(conn: AsyncConnection, needed: bool) -> AsyncIterator[None]:
+    """A customer's number that is an address changes in several tables, one after the other: whether all refer to
+    something is looked at when that is done.
+    """
+    if not needed:
+        yield
+    elif conn.dialect.name == "sqlite":
+        await conn.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        yield
+    else:
+        found: Any = await conn.exec_driver_sql(_REFERENCES)
+        rows = [(row[0], row[1]) for row in found]
+        for table, name in rows:
+            await conn.exec_driver_sql(f'ALTER TABLE {table} ALTER CONSTRAINT "{name}" DEFERRABLE INITIALLY DEFERRED')
+        yield
+        await conn.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+        for table, name in rows:
+            await conn.exec_driver_sql(f'ALTER TABLE {table} ALTER CONSTRAINT "{name}" NOT DEFERRABLE')
+
+
+_REFERENCES = """
+    SELECT conrelid::regclass::text, conname::text FROM pg_constraint
+     WHERE contype = 'f' AND confrelid = to_regclass('customers') ORDER BY 1, 2
+"""
 
 
 class _Unlocked:

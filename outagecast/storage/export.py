@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.domain.facts import from_micros
 from outagecast.domain.inventory import COLUMNS, STATUS, Column, InventoryKind, Keeping, keys
+from outagecast.storage.plain_sql import run
 
 _PAGE = 5_000
 _FLAGS = ("gateway", "public")
@@ -22,17 +23,15 @@ async def attribute_names(conn: AsyncConnection, kind: InventoryKind) -> list[st
     """The attributes that any row has: the file's extra columns. Those that are called like a column are left out."""
     if kind is InventoryKind.SUBSCRIPTIONS:
         return []
-    rows = await conn.exec_driver_sql(
-        f"SELECT DISTINCT j.key FROM {kind} AS t, json_each(coalesce(nullif(t.attributes, 'null'), '{{}}')) AS j "
-        f"WHERE {_kept(kind)} ORDER BY j.key"
-    )
+    query = f"SELECT DISTINCT member.key FROM {kind} AS t, KEYS(t.attributes) WHERE {_kept(kind)} ORDER BY member.key"
+    rows = await run(conn, query)
     taken = {column.name.casefold() for column in COLUMNS[kind]}
     return [name for name in rows.scalars() if name.casefold() not in taken]
 
 
 async def count(conn: AsyncConnection, kind: InventoryKind) -> int:
     """How many rows `inventory_rows` gives."""
-    return int((await conn.exec_driver_sql(f"SELECT count(*) FROM {kind} AS t WHERE {_kept(kind)}")).scalar_one())
+    return int((await run(conn, f"SELECT count(*) FROM {kind} AS t WHERE {_kept(kind)}")).scalar_one())
 
 
 async def inventory_rows(
@@ -44,7 +43,7 @@ async def inventory_rows(
     """
     sql = _query(kind)
     last: tuple[Any, ...] = ("",) * len(keys(kind))
-    while page := (await conn.exec_driver_sql(sql, last)).all():
+    while page := (await run(conn, sql, last)).all():
         yield [_cells(kind, row, extra) for row in page]
         last = tuple(page[-1][place] for place, c in enumerate(COLUMNS[kind]) if c.name in keys(kind))
 
@@ -59,7 +58,7 @@ def _query(kind: InventoryKind) -> str:
         table, value = joined
         joins.append(f"LEFT JOIN {table} AS {column.name}_ ON {column.name}_.id = t.{column.stored}")
         values.append(f"{column.name}_.{value}")
-    attributes = "NULL" if kind is InventoryKind.SUBSCRIPTIONS else "t.attributes"
+    attributes = "NULL" if kind is InventoryKind.SUBSCRIPTIONS else "CAST(t.attributes AS TEXT)"
     key = ", ".join(f"t.{name}" for name in keys(kind))
     marks = ", ".join("?" for _ in keys(kind))
     return (
@@ -69,7 +68,7 @@ def _query(kind: InventoryKind) -> str:
 
 
 def _kept(kind: InventoryKind) -> str:
-    return "1" if STATUS in COLUMNS[kind] else "t.status <> 'ended'"
+    return "true" if STATUS in COLUMNS[kind] else "t.status <> 'ended'"
 
 
 def _cells(kind: InventoryKind, row: Any, extra: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Column, ColumnElement, Table, func, or_, select, update
 from sqlalchemy import exists as there_is
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.domain.inventory import COLUMNS, InventoryKind, Keeping
@@ -151,7 +151,7 @@ async def refresh_shared(conn: AsyncConnection, only: Collection[int] | None = N
             SELECT email_id AS address_id, customer_id FROM contacts WHERE status <> 'ended' AND email_id IS NOT NULL
             UNION SELECT phone_id, customer_id FROM contacts WHERE status <> 'ended' AND phone_id IS NOT NULL
         ), strangers AS MATERIALIZED (
-            SELECT address_id FROM (SELECT * FROM held {held}) JOIN customers AS c ON c.id = customer_id
+            SELECT address_id FROM (SELECT * FROM held {held}) AS h JOIN customers AS c ON c.id = customer_id
              WHERE c.status <> 'ended'
              GROUP BY address_id HAVING count(*) > 5 AND count(DISTINCT coalesce(c.parent_id, c.id)) > 1
         )

@@ -2,7 +2,8 @@
 
 Each seal is SHA-256 over the seal before and the lines since. Whoever changes or takes away a sealed line would have to
 make every later seal anew; the daemon's log holds them too (engine/seals.py). On SQLite line numbers grow in the order
-of commits; where many write at once they need not, and a seal has to wait for those under way.
+of commits; on PostgreSQL, where senders write side by side, they need not: a seal is made alone, so that it waits for
+all that are under way, and no lower number comes after it.
 """
 
 import hashlib

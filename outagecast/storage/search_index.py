@@ -5,6 +5,7 @@ from the row as it was, and nothing need be looked up. New terms are sorted in t
 applied, because a million rows in any order would touch a page of the index each.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.domain.inventory import InventoryKind
 from outagecast.domain.search_terms import label_term, name_terms, phone_term, place_term
+from outagecast.storage.plain_sql import fill, is_postgresql, run, spelled
+from outagecast.storage.staging import pages
 
 PAGE = 5_000
 APPLY_ROWS = 10_000
@@ -41,35 +44,36 @@ _SOURCES = (
 
 async def stage(conn: AsyncConnection, kinds: Collection[InventoryKind]) -> None:
     """From what is staged and compared, what to take out of `search_words` and what to put in: see `apply`."""
-    await conn.exec_driver_sql("DELETE FROM staged_words")
+    await run(conn, "DELETE FROM staged_words")
     for source in _SOURCES:
         if source.kind in kinds:
             await _stage_kind(conn, source)
-    await conn.exec_driver_sql("DELETE FROM staged_terms")
-    # Sorted here, where sorting spills to a file: the live database's connections sort in memory.
-    await conn.exec_driver_sql("INSERT INTO staged_terms SELECT * FROM staged_words ORDER BY kind, word")
-    if _K.CIRCUITS in kinds:
-        raw = await conn.get_raw_connection()
-        for name, function in (("label_term", label_term), ("place_term", place_term)):
-            await raw.driver_connection.create_function(name, 1, function, deterministic=True)  # type: ignore[union-attr]
-        await conn.exec_driver_sql(_NEW_CIRCUITS)
+    await run(conn, "DELETE FROM staged_terms")
+    # Sorted here, where sorting spills to a file: SQLite's connections to the live database sort in memory.
+    await run(
+        conn,
+        "INSERT INTO staged_terms (gone, kind, word, id) SELECT gone, kind, word, id FROM staged_words "
+        "ORDER BY kind, word",
+    )
+    if _K.CIRCUITS in kinds and not is_postgresql(conn):
+        await _stage_new_circuits(conn)
 
 
 async def apply(conn: AsyncConnection) -> None:
     """Make `search_words` what `stage` found, inside the transaction that changes the things themselves."""
-    last = (await conn.exec_driver_sql("SELECT coalesce(max(rowid), 0) FROM staged_terms")).scalar_one()
-    gone = (await conn.exec_driver_sql("SELECT count(*) FROM staged_terms WHERE gone")).scalar_one()
-    for first in range(1, int(last) + 1, APPLY_ROWS):
-        page = (first, first + APPLY_ROWS - 1)
+    gone = (await run(conn, "SELECT count(*) FROM staged_terms WHERE gone = 1")).scalar_one()
+    for page in await pages(conn, "terms", APPLY_ROWS):
         if gone:
-            await conn.exec_driver_sql(
+            await run(
+                conn,
                 "DELETE FROM search_words WHERE (kind, word, id) IN "
-                "(SELECT kind, word, id FROM staged_terms WHERE rowid BETWEEN ? AND ? AND gone)",
+                "(SELECT kind, word, id FROM staged_terms WHERE n BETWEEN ? AND ? AND gone = 1)",
                 page,
             )
-        await conn.exec_driver_sql(
-            "INSERT OR IGNORE INTO search_words (kind, word, id) "
-            "SELECT kind, word, id FROM staged_terms WHERE rowid BETWEEN ? AND ? AND NOT gone AND word <> ''",
+        await run(
+            conn,
+            "INSERT INTO search_words (kind, word, id) SELECT kind, word, id FROM staged_terms "
+            "WHERE n BETWEEN ? AND ? AND gone = 0 AND word <> '' ON CONFLICT DO NOTHING",
             page,
         )
 
@@ -80,7 +84,9 @@ def rebuild(conn: Connection) -> None:
     for query, kind in STORED:
         for rows in conn.exec_driver_sql(query).partitions(PAGE * 10):
             found = sorted({each for row in rows for each in terms_of(kind, row)})
-            conn.exec_driver_sql("INSERT OR IGNORE INTO search_words (kind, word, id) VALUES (?, ?, ?)", found)
+            into = "INSERT INTO search_words (kind, word, id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+            if found:
+                conn.exec_driver_sql(spelled(into, conn), found)
 
 
 STORED: tuple[tuple[str, InventoryKind | None], ...] = (
@@ -108,15 +114,15 @@ async def _stage_kind(conn: AsyncConnection, source: _Source) -> None:
     new = ", ".join(["s.id", *(f"coalesce(s.{name}, t.{name}, '')" for name in columns[1:])])
     old = ", ".join(f"t.{name}" for name in columns)
     phone = ", coalesce(s.phone, '')" if kind is _K.CONTACTS else ""
+    only = "s.op = 1" if kind is _K.CIRCUITS and not is_postgresql(conn) else "s.op < 2"
     query = (
         f"SELECT {new}, {old}{phone} FROM staged_{kind} AS s LEFT JOIN {kind} AS t ON t.id = s.id "
-        f"WHERE s.rowid BETWEEN ? AND ? AND {'s.op = 1' if kind is _K.CIRCUITS else 's.op < 2'}"
+        f"WHERE s.n BETWEEN ? AND ? AND {only}"
     )
-    last = (await conn.exec_driver_sql(f"SELECT coalesce(max(rowid), 0) FROM staged_{kind}")).scalar_one()
-    for first in range(1, int(last) + 1, PAGE):
-        rows = (await conn.exec_driver_sql(query, (first, first + PAGE - 1))).all()
-        if staged := list(_changes(kind, len(columns), rows)):
-            await conn.exec_driver_sql("INSERT INTO staged_words VALUES (?, ?, ?, ?)", staged)
+    for page in await pages(conn, kind, PAGE):
+        rows = [tuple(row) for row in await run(conn, query, page)]
+        staged = await asyncio.to_thread(list, _changes(kind, len(columns), rows))
+        await fill(conn, "staged_words", ("gone", "kind", "word", "id"), staged)
 
 
 def _changes(kind: InventoryKind, width: int, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, str, str, str]]:
@@ -139,10 +145,18 @@ def _terms(kind: InventoryKind, row: Sequence[Any]) -> set[str]:
     return name_terms(row[1]) if kind is _K.CONTACTS else name_terms(row[0], row[1])
 
 
-# New circuits, a million of them in a first import, whole in SQLite: as rows that come to Python and go back they would
-# take half its time again.
+async def _stage_new_circuits(conn: AsyncConnection) -> None:
+    """New circuits, a million of them in a first import, whole in SQLite: as rows that come to Python and go back, as
+    they do from PostgreSQL, they would take half its time again.
+    """
+    raw: Any = await conn.get_raw_connection()
+    for name, function in (("label_term", label_term), ("place_term", place_term)):
+        await raw.driver_connection.create_function(name, 1, function, deterministic=True)
+    await conn.exec_driver_sql(_NEW_CIRCUITS)
+
+
 _NEW_CIRCUITS = """
-    INSERT INTO staged_terms
+    INSERT INTO staged_terms (gone, kind, word, id)
     SELECT 0, 'circuit', word, id FROM (
         SELECT label_term(label) AS word, id FROM staged_circuits WHERE op = 0 AND label <> '' AND label <> id
         UNION ALL SELECT place_term(place), id FROM staged_circuits WHERE op = 0 AND place <> ''

@@ -25,9 +25,12 @@ def _database_url(value: SecretStr, info: ValidationInfo) -> SecretStr:
     if not url.startswith("postgresql://"):
         raise ValueError(f"is not a database ({_MEND})")
     try:
-        host = urlsplit(url).hostname
+        parts = urlsplit(url)
+        host, several = parts.hostname, "," in parts.netloc.rpartition("@")[2]
     except ValueError:
-        host = None
+        host, several = None, False
+    if several:
+        raise ValueError("names several hosts: write postgresql://user@/name?host=one:5432&host=two:5432")
     if not host and "host=" not in url:
         raise ValueError(f"names no host ({_MEND})")
     return value

@@ -15,6 +15,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -58,13 +59,13 @@ elements = Table(
     "elements", metadata,
     Column("id", Text, primary_key=True), _word("kind"), _word("name"),
     Column("site_id", Text), Column("a", Text), Column("z", Text),
-    Column("gateway", Boolean, nullable=False, server_default=text("0")),
+    Column("gateway", Boolean, nullable=False, server_default=false()),
     Column("need_id", Number, ForeignKey("needs.id")), _word("status", "active"), Column("attributes", Json),
 )  # fmt: skip
 services = Table(
     "services", metadata,
     Column("id", Text, primary_key=True), _word("name"),
-    Column("public", Boolean, nullable=False, server_default=text("0")),
+    Column("public", Boolean, nullable=False, server_default=false()),
     Column("position", Integer, nullable=False, server_default=text("0")),
     Column("need_id", Number, ForeignKey("needs.id")), _word("status", "active"), Column("attributes", Json),
 )  # fmt: skip
@@ -81,7 +82,7 @@ addresses = Table(
     "addresses", metadata,
     Column("id", Number, primary_key=True), _word("channel"), _word("value"),
     Column("suppressed", Text), Column("suppressed_at", UtcTime), Column("suppressed_by", Text),
-    Column("shared", Boolean, nullable=False, server_default=text("0")), Column("confirmed_by", Text),
+    Column("shared", Boolean, nullable=False, server_default=false()), Column("confirmed_by", Text),
     Index("uq_addresses_channel_value", "channel", "value", unique=True),
 )  # fmt: skip
 """One e-mail address or phone, normalised, whoever has it. `suppressed`: the SuppressReason, NULL if it may be written
@@ -115,14 +116,16 @@ subscriptions = Table(
 )  # fmt: skip
 """A service without a circuit of its own."""
 
+# Read in ranges: by the bytes, whatever language the database sorts in.
+_Bytewise = Text().with_variant(Text(collation="C"), "postgresql")
 search_words = Table(
     "search_words", metadata,
-    Column("kind", Text, primary_key=True), Column("word", Text, primary_key=True),
+    Column("kind", Text, primary_key=True), Column("word", _Bytewise, primary_key=True),
     Column("id", Text, primary_key=True),
     sqlite_with_rowid=False,
 )  # fmt: skip
 """By which phrases things are found (domain/search_terms.py), kept true by storage/search_index.py. kind: that of a
-scope, `contact`, or `phone` (a number backwards; id is the number). Read in ranges: PostgreSQL needs COLLATE "C" here.
+scope, `contact`, or `phone` (a number backwards; id is the number).
 """
 
 # --- outages ---
@@ -141,13 +144,13 @@ outages = Table(
     Column("restored", Json, nullable=False, server_default="[]"),
     Column("episode", Integer, nullable=False, server_default=text("1")),
     Column("revision", Integer, nullable=False, server_default=text("0")),
-    Column("public", Boolean, nullable=False, server_default=text("0")),
+    Column("public", Boolean, nullable=False, server_default=false()),
     Column("pending_until", UtcTime),
     Column("held_because", Text), Column("hold_reason", Text), Column("merged_into", Text),
     Column("next_update_by", UtcTime), Column("promised_at", UtcTime),
     Column("words", Integer, nullable=False, server_default=text("0")),
     Column("strikes", Integer, nullable=False, server_default=text("0")),
-    Column("eta_passed_told", Boolean, nullable=False, server_default=text("0")),
+    Column("eta_passed_told", Boolean, nullable=False, server_default=false()),
     Column("reminded_promise_at", UtcTime), Column("reminded_eta_at", UtcTime), Column("last_word_at", UtcTime),
     Column("wave_seconds", Float, nullable=False, server_default=text("0")),
     Column("look_again_at", UtcTime, index=True),
@@ -227,7 +230,8 @@ deliveries = Table(
         "uq_deliveries_key",
         "outage_id", "episode", "channel", "address_id", "kind", "revision", "audience", unique=True,
     ),
-    Index("ix_deliveries_due", "channel", "rank", "due_at", sqlite_where=_PLANNED, postgresql_where=_PLANNED),
+    # In the order in which rows are claimed, to the last column: else PostgreSQL sorts all that wait for each batch.
+    Index("ix_deliveries_due", "channel", "rank", "due_at", "id", sqlite_where=_PLANNED, postgresql_where=_PLANNED),
     Index("ix_deliveries_busy", "state", sqlite_where=_ON_THE_WAY, postgresql_where=_ON_THE_WAY),
     Index("ix_deliveries_address", "address_id", "outage_id"), Index("ix_deliveries_outage", "outage_id", "revision"),
 )  # fmt: skip
@@ -248,10 +252,27 @@ attempts = Table(
     Column("number", Integer, nullable=False),
     Column("started_at", UtcTime, nullable=False), Column("ended_at", UtcTime), Column("outcome", Text),
     Column("code", Text), Column("detail", Text),
-    Column("provider_id", Text, index=True), Column("ambiguous", Boolean, nullable=False, server_default=text("0")),
-    Column("receipt", Text), Column("receipt_at", UtcTime), Column("receipt_code", Text),
+    Column("provider_id", Text, index=True), Column("ambiguous", Boolean, nullable=False, server_default=false()),
+    Column("receipt", Text), Column("receipt_at", UtcTime), Column("receipt_code", Text), _word("route"),
 )  # fmt: skip
-"""One try on the wire. `key` is opaque, goes to the provider and comes back in callbacks."""
+"""One try on the wire. `key` is opaque, goes to the provider and comes back in callbacks. `route`: the one that
+wrote it, "" where it had no name yet.
+"""
+
+route_states = Table(
+    "route_states", metadata,
+    Column("owner", Text, primary_key=True), Column("channel", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("place", Integer, nullable=False), _word("passage"), _word("carries"), Column("since", UtcTime),
+    _word("code"), _word("reason"), Column("opened", Integer, nullable=False, server_default=text("0")),
+    Column("sent", Integer, nullable=False, server_default=text("0")),
+    Column("rate", Float, nullable=False, server_default=text("0")), Column("last_left_at", UtcTime),
+    Column("seen_at", UtcTime, nullable=False),
+)  # fmt: skip
+"""How each sending daemon finds its routes, as it last noted: for the desk, whichever daemon serves it. `place`: in
+the order of its channel, -1 for the staff's own. `carries`: whose messages it takes now. `opened`, `sent`: since the
+daemon's start. `rate`: messages a second it can be reckoned with.
+"""
 
 waves = Table(
     "waves", metadata,
@@ -419,3 +440,29 @@ ended_contacts = Table(
     Column("contact_id", Text, primary_key=True), Column("seen_at", UtcTime, nullable=False),
 )  # fmt: skip
 """Since when a contact, or its customer, was seen as ended: its data are kept for a while longer."""
+
+# --- several daemons on one database ---
+
+daemons = Table(
+    "daemons", metadata,
+    Column("owner", Text, primary_key=True), _word("role"), _word("seat"), _word("host"), _word("boot"),
+    Column("pid", Integer, nullable=False), _word("version"),
+    Column("started_at", UtcTime, nullable=False), Column("seen_at", UtcTime, nullable=False),
+    Column("leads_at", UtcTime), Column("lost_at", UtcTime),
+)  # fmt: skip
+"""Who serves this database. `owner` is what stands in `deliveries.lease_owner`; `seat`: which of SQLite's file locks it
+holds; `leads_at`: when it last ticked; `lost_at`: when another found it gone. An orderly end takes the row away.
+"""
+wrong_tries = Table(
+    "wrong_tries", metadata,
+    Column("key", Text, primary_key=True), Column("count", Integer, nullable=False),
+    Column("last_at", UtcTime, nullable=False, index=True),
+)  # fmt: skip
+"""Wrong passwords and codes in a row, so that all daemons slow a guesser down. `key`: a hash of who from where.
+"""
+rates = Table(
+    "rates", metadata, Column("route", Text, primary_key=True), Column("next_at", UtcTime, nullable=False),
+)  # fmt: skip
+"""From when on a route's moments for sending are free: claims take the next ones, so that its rate holds for all
+daemons together. By the database's own clock.
+"""

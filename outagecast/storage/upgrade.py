@@ -8,6 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from outagecast.storage import server
 from outagecast.storage.refused import DatabaseRefused
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -19,7 +20,11 @@ def script() -> ScriptDirectory:
 
 
 def upgrade(conn: Connection) -> None:
-    """To the newest schema, in the caller's transaction; DatabaseRefused if the database's is one we do not know."""
+    """To the newest schema, in the caller's transaction; DatabaseRefused if the database's is one we do not know, or
+    the server does not fit.
+    """
+    if conn.dialect.name == "postgresql":
+        server.must_fit(conn)
     current = MigrationContext.configure(conn).get_current_revision()
     if current is not None and current not in {revision.revision for revision in script().walk_revisions()}:
         raise DatabaseRefused(

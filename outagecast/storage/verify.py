@@ -16,6 +16,7 @@ from outagecast.domain.delivery import LEFT, TRANSITIONS, UNSENT_ENDS, DeliveryS
 from outagecast.domain.notices import END_KINDS, NoticeKind
 from outagecast.domain.outage import END_VERBS
 from outagecast.domain.suppression import SuppressReason
+from outagecast.storage.plain_sql import words_of
 
 SHOWN = 5
 """Examples of one finding."""
@@ -23,7 +24,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """One thing that must hold: its name, what is wrong with the rows the query answers, the query."""
+    """One thing that must hold: its name, what is wrong with the rows the query answers, the query (plain_sql.py)."""
 
     name: str
     invariant: str
@@ -33,9 +34,8 @@ class Check:
 
 async def broken(conn: AsyncConnection, check: Check, values: Mapping[str, Any]) -> tuple[int, tuple[str, ...]]:
     """How many rows break it, and the first few of them."""
-    query = text(
-        f"SELECT found.example, count(*) OVER () AS total FROM ({check.query}) AS found ORDER BY example LIMIT {SHOWN}"
-    )
+    counted = f"SELECT found.example, count(*) OVER () AS total FROM ({check.query}) AS found"
+    query = text(words_of(f"{counted} ORDER BY example LIMIT {SHOWN}", conn))
     rows = (await conn.execute(query, {name: values[name] for name in query.compile().params})).all()
     return (rows[0].total if rows else 0), tuple(row.example for row in rows)
 
@@ -57,7 +57,7 @@ _ROW = "d.id || ' (' || d.outage_id || ' revision ' || d.revision || ', ' || d.k
 _CUSTOMER = "d.audience = 'customer'"
 _ARRIVED = "(a.outcome IS NULL OR a.outcome IN ('accepted', 'ambiguous') OR a.ambiguous OR a.receipt IS NOT NULL)"
 """An attempt whose message may have arrived: everything but what was refused or put off."""
-_COMBINED = "coalesce(json_extract(d.facts, '$.combined'), 0)"
+_COMBINED = "coalesce(JSON_FLAG(d.facts, combined), false)"
 _REOPENED = """
     EXISTS (SELECT 1 FROM revisions AS again
              WHERE again.outage_id = d.outage_id AND again.verb = 'reopen' AND again.state = 'effective'
@@ -129,7 +129,7 @@ CHECKS = (
                 SELECT d.outage_id, d.episode, d.address_id,
                        min(CASE WHEN d.reason = '{COVERED}' THEN d.created_at ELSE a.started_at END) AS at
                   FROM deliveries AS d LEFT JOIN attempts AS a ON a.delivery_id = d.id AND {_ARRIVED}
-                 WHERE {_CUSTOMER} AND (d.kind = '{_ACK}' OR {_COMBINED} = 1)
+                 WHERE {_CUSTOMER} AND (d.kind = '{_ACK}' OR {_COMBINED})
                    AND (d.reason = '{COVERED}' OR a.key IS NOT NULL)
                  GROUP BY d.outage_id, d.episode, d.address_id
             )
@@ -137,7 +137,7 @@ CHECKS = (
               LEFT JOIN acknowledged AS k
                 ON k.address_id = d.address_id AND k.outage_id = d.outage_id AND k.episode = d.episode
              WHERE {_CUSTOMER} AND d.kind NOT IN {words(NoticeKind.ACKNOWLEDGEMENT, NoticeKind.FOLLOW_UP)}
-               AND {_COMBINED} = 0 AND (k.at IS NULL OR k.at > a.started_at)
+               AND NOT {_COMBINED} AND (k.at IS NULL OR k.at > a.started_at)
                -- Whoever leads at the end says it, also of what another outage or an earlier episode had told.
                AND NOT (d.kind IN {ENDS} AND EXISTS (
                    SELECT 1 FROM deliveries AS o JOIN attempts AS b ON b.delivery_id = o.id
@@ -288,7 +288,7 @@ CHECKS = (
             SELECT {_ROW} FROM deliveries AS d
              WHERE d.ambiguous > (SELECT count(*) FROM timeline AS t
                                    WHERE t.outage_id = d.outage_id AND t.what = 'ambiguous'
-                                     AND json_extract(t.data, '$.delivery') = d.id)
+                                     AND JSON_NUMBER(t.data, delivery) = d.id)
                AND d.ambiguous > 0
         """,
     ),

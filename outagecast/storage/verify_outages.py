@@ -21,14 +21,11 @@ _REVISION = "r.outage_id || ' revision ' || r.number AS example"
 _LEAD = (
     "l.outage_id || ' episode ' || l.episode || ' address ' || l.address_id || ' ' || l.thing_kind || ' ' || l.thing_id"
 )
-_HAS_CONTACT = """
-    EXISTS (SELECT 1 FROM contacts AS c WHERE c.email_id = l.address_id)
-     OR EXISTS (SELECT 1 FROM contacts AS c WHERE c.phone_id = l.address_id)
-"""
-"""Nothing more is said to an address that left its contact: what it was told last stands."""
+_HAS_CONTACT = "EXISTS (SELECT 1 FROM contacts AS c WHERE c.id = l.contact_id)"
+"""Who was told as nobody's contact that is still known hears nothing more: what it was told last stands."""
 _THINGS = f"""
     WITH wished AS (
-        SELECT json_extract(value, '$[0]') AS tier, json_extract(value, '$[1]') AS word FROM json_each(:wished)
+        SELECT JSON_PART(value, 0) AS tier, JSON_PART(value, 1) AS word FROM EACH(:wished) AS e
     ),
     settled AS (
         SELECT o.id FROM outages AS o
@@ -36,13 +33,13 @@ _THINGS = f"""
            AND (SELECT min(r.effective_at) FROM revisions AS r WHERE r.outage_id = o.id AND r.state = 'effective')
                > coalesce((SELECT max(t.at) FROM timeline AS t WHERE t.what = 'imported'), 0)
            AND NOT EXISTS (SELECT 1 FROM revisions AS r
-                            WHERE r.outage_id = o.id AND json_extract(r.change, '$.tell') = 0)
+                            WHERE r.outage_id = o.id AND NOT JSON_FLAG(r.change, tell))
     ),
     things AS (
         SELECT i.thing_kind, i.thing_id, i.customer_id, min(i.outage_id) AS outage_id,
                CASE max(i.level) WHEN 3 THEN 'outage' WHEN 2 THEN 'degraded' ELSE 'reduced_redundancy' END AS word
           FROM impacts AS i WHERE i.to_at IS NULL GROUP BY i.thing_kind, i.thing_id, i.customer_id
-        HAVING min(i.outage_id IN (SELECT id FROM settled)) = 1
+        HAVING min(CASE WHEN i.outage_id IN (SELECT id FROM settled) THEN 1 ELSE 0 END) = 1
     ),
     hearing AS (
         SELECT c.id AS customer_id, c.tier, k.notify, k.channels, k.email_id, k.phone_id
@@ -90,7 +87,7 @@ CHECKS = (
             {_THINGS}
             SELECT DISTINCT t.outage_id || ' address ' || e.address_id || ' ' || t.thing_id AS example
               FROM things AS t JOIN ears AS e ON e.customer_id = t.customer_id
-             WHERE e.channel IN (SELECT value FROM json_each(:channels))
+             WHERE e.channel IN (SELECT value FROM EACH(:channels) AS known)
                AND {_wants("notify", "t.word")} AND {_wants("channels", "e.channel")}
                AND NOT EXISTS (
                    SELECT 1 FROM leads AS l JOIN outages AS o ON o.id = l.outage_id AND o.episode = l.episode
@@ -107,7 +104,7 @@ CHECKS = (
             SELECT DISTINCT t.customer_id || ' (' || t.outage_id || ')' AS example FROM things AS t
              WHERE EXISTS (SELECT 1 FROM wished AS w WHERE w.tier = '' AND w.word = t.word)
                AND NOT EXISTS (SELECT 1 FROM ears AS e WHERE e.customer_id = t.customer_id
-                                  AND e.channel IN (SELECT value FROM json_each(:reach)))
+                                  AND e.channel IN (SELECT value FROM EACH(:reach) AS known))
                AND NOT EXISTS (
                    SELECT 1 FROM deliveries AS d JOIN impacts AS i ON i.outage_id = d.outage_id AND i.to_at IS NULL
                     WHERE d.customer_id = t.customer_id AND i.customer_id = t.customer_id AND d.reason = 'no_address')
@@ -193,7 +190,7 @@ CHECKS = (
              WHERE r.state = 'effective' AND NOT EXISTS (
                    SELECT 1 FROM timeline AS t
                     WHERE r.verb <> 'pass_lead' AND t.outage_id = r.outage_id AND t.revision = r.number
-                       OR r.verb = 'pass_lead' AND t.outage_id = json_extract(r.change, '$.because_of'))
+                       OR r.verb = 'pass_lead' AND t.outage_id = JSON_TEXT(r.change, because_of))
         """,
     ),
     Check(

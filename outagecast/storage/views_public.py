@@ -166,16 +166,18 @@ async def _shares(
     return out
 
 
-def _service_of() -> ColumnElement[Any]:
-    return case((impacts.c.thing_kind == "service", impacts.c.thing_id), else_=circuits.c.service_id)
+_SERVICE_OF: ColumnElement[Any] = case(
+    (impacts.c.thing_kind == "service", impacts.c.thing_id), else_=circuits.c.service_id
+)
+"""Once: PostgreSQL knows an expression again in GROUP BY only by the same parameters."""
 
 
 def _impacts_with_service(*columns: Any, ids: Sequence[str]) -> Any:
     return (
-        select(impacts.c.outage_id, _service_of().label("service_id"), *columns)
+        select(impacts.c.outage_id, _SERVICE_OF.label("service_id"), *columns)
         .join(outages, outages.c.id == impacts.c.outage_id)
         .outerjoin(circuits, and_(impacts.c.thing_kind == "circuit", circuits.c.id == impacts.c.thing_id))
-        .join(services, and_(services.c.id == _service_of(), services.c.public))
+        .join(services, and_(services.c.id == _SERVICE_OF, services.c.public))
         .where(impacts.c.outage_id.in_(ids), in_force(), impacts.c.level >= int(Level.DEGRADED))
     )
 
@@ -184,7 +186,7 @@ async def _lines(conn: AsyncConnection, ids: Sequence[str]) -> dict[tuple[str, s
     thing = impacts.c.thing_kind + ":" + impacts.c.thing_id + ":" + impacts.c.customer_id
     query = _impacts_with_service(
         func.max(impacts.c.level).label("level"), func.count(thing.distinct()).label("n"), ids=ids
-    ).group_by(impacts.c.outage_id, _service_of())
+    ).group_by(impacts.c.outage_id, _SERVICE_OF)
     return {(row.outage_id, row.service_id): (Level(row.level), row.n) for row in await conn.execute(query)}
 
 

@@ -11,10 +11,11 @@ from outagecast.storage.engine import Database, DatabaseRefused
 from outagecast.storage.migrations import HEAD
 from outagecast.storage.tables import metadata
 from outagecast.storage.upgrade import script
+from tests.support import databases
 
 
 async def test_migrating_from_nothing_gives_exactly_the_tables(tmp_path: Path) -> None:
-    db = Database.open("sqlite:///new.db", folder=tmp_path)
+    db = Database.open(databases.url("new.db", tmp_path, with_tables=False))
     await db.migrate()
     async with db.read() as conn:
         found = await conn.run_sync(
@@ -30,7 +31,7 @@ def test_the_newest_script_is_the_one_we_ask_for() -> None:
 
 
 async def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
-    db = Database.open("sqlite:///twice.db", folder=tmp_path)
+    db = Database.open(databases.url("twice.db", tmp_path, with_tables=False))
     await db.migrate()
     async with db.write() as conn:
         await conn.execute(text("INSERT INTO meta VALUES ('kept', 'yes')"))
@@ -41,7 +42,7 @@ async def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_newer_schema_is_refused_with_one_clear_line(tmp_path: Path) -> None:
-    db = Database.open("sqlite:///future.db", folder=tmp_path)
+    db = Database.open(databases.url("future.db", tmp_path, with_tables=False))
     await db.migrate()
     async with db.write() as conn:
         await conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -50,13 +51,14 @@ async def test_a_newer_schema_is_refused_with_one_clear_line(tmp_path: Path) -> 
     await db.close()
 
 
-def test_another_kind_of_database_is_refused_for_now(tmp_path: Path) -> None:
-    with pytest.raises(DatabaseRefused, match="not supported yet"):
-        Database.open("postgresql://someone@somewhere/db", folder=tmp_path)
+def test_another_kind_of_database_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseRefused, match="mysql is not supported; use sqlite"):
+        Database.open("mysql://someone@somewhere/db", folder=tmp_path)
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_commit_survives_and_foreign_keys_hold(tmp_path: Path) -> None:
-    db = Database.open("sqlite:///settings.db", folder=tmp_path)
+    db = Database.open(databases.url("settings.db", tmp_path, with_tables=False))
     await db.migrate()
     async with db.read() as conn:
         for pragma, wanted in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
@@ -65,7 +67,7 @@ async def test_a_commit_survives_and_foreign_keys_hold(tmp_path: Path) -> None:
 
 
 async def test_a_transaction_in_a_thread_commits_whole_or_not_at_all(tmp_path: Path) -> None:
-    db = Database.open("sqlite:///thread.db", folder=tmp_path)
+    db = Database.open(databases.url("thread.db", tmp_path, with_tables=False))
     await db.migrate()
 
     async def good(conn: object) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
@@ -17,6 +17,7 @@ from outagecast.engine.inventory import Inventory
 from outagecast.storage import search_index
 from outagecast.storage.engine import Database
 from outagecast.storage.upgrade import MIGRATIONS
+from tests.support.databases import opened, url
 
 WHO = Actor(kind=ActorKind.CLI, name="test", role=Role.ADMIN)
 FILES = {
@@ -34,7 +35,7 @@ FILES = {
 
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    found = Database.open("sqlite:///search.db", folder=tmp_path)
+    found = opened("search.db", tmp_path)
     await found.migrate()
     yield found
     await found.close()
@@ -134,7 +135,7 @@ async def test_an_older_database_is_filled_as_it_is_migrated(tmp_path: Path) -> 
         conn.exec_driver_sql("INSERT INTO circuits (id, customer_id, place) VALUES ('X-1', 'K-1', '12 Mill St')")
         conn.exec_driver_sql("INSERT INTO addresses (channel, value) VALUES ('sms', '+18595550123')")
 
-    old = Database.open("sqlite:///old.db", folder=tmp_path)
+    old = Database.open(url("old.db", tmp_path, with_tables=False))
     async with old.write() as conn:
         await conn.run_sync(first)
     await old.migrate()
@@ -146,6 +147,7 @@ async def test_an_older_database_is_filled_as_it_is_migrated(tmp_path: Path) -> 
 
 
 @given(st.text(max_size=90))
+@settings(deadline=None)
 def test_folding_is_done_once_for_all(text: str) -> None:
     once = folded(text)
     assert folded(once) == once

@@ -10,6 +10,7 @@ from outagecast.domain.outage import Actor, ActorKind, Role
 from outagecast.engine.inventory import Inventory
 from outagecast.storage.engine import Database
 from outagecast.storage.views_search import find, find_callers
+from tests.support.databases import opened
 
 WHO = Actor(kind=ActorKind.CLI, name="test", role=Role.ADMIN)
 FILES = {
@@ -36,7 +37,7 @@ FILES = {
 
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    found = Database.open("sqlite:///search.db", folder=tmp_path)
+    found = opened("search.db", tmp_path)
     await found.migrate()
     folder = tmp_path / "in"
     folder.mkdir()

@@ -102,11 +102,17 @@ def _staff() -> None:
 
 def _only_append() -> None:
     """Whoever has the database's file can drop these; whoever has a hole in our queries cannot."""
-    for what in ("UPDATE", "DELETE"):
+    if op.get_bind().dialect.name == "postgresql":
         op.execute(
-            f"CREATE TRIGGER timeline_no_{what.lower()} BEFORE {what} ON timeline "
-            "BEGIN SELECT RAISE(ABORT, 'the timeline is only ever added to'); END"
-        )  # SQLite's syntax: PostgreSQL has only this one database's schema so far
+            "CREATE FUNCTION timeline_is_only_added_to() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'the timeline is only ever added to'; END $$"
+        )
+    for what in ("UPDATE", "DELETE"):
+        then = {
+            "postgresql": "FOR EACH ROW EXECUTE FUNCTION timeline_is_only_added_to()",
+            "sqlite": "BEGIN SELECT RAISE(ABORT, 'the timeline is only ever added to'); END",
+        }[op.get_bind().dialect.name]
+        op.execute(f"CREATE TRIGGER timeline_no_{what.lower()} BEFORE {what} ON timeline {then}")
 
 
 def _outages() -> None:
@@ -134,7 +140,7 @@ def _search() -> None:
     op.create_table(
         "search_words",
         sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("word", sa.Text(), nullable=False),
+        sa.Column("word", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("kind", "word", "id", name=op.f("pk_search_words")),
         sqlite_with_rowid=False,
