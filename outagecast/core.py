@@ -4,7 +4,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from outagecast.config import Config
@@ -68,10 +68,14 @@ async def open_core(
     speed: float = 1.0,
     wave_limit: int | None = None,
     crash: Crash = never,
+    patience: timedelta = timedelta(minutes=1),
 ) -> AsyncIterator[Core]:
-    """Open and migrate the database, compile the templates. DatabaseRefused, BrokenTemplates say what is wrong."""
+    """Open and migrate the database, compile the templates. DatabaseRefused, BrokenTemplates say what is wrong.
+
+    `patience`: a command waits for a colleague's import; a daemon says sooner that it cannot write.
+    """
     clock = clock or make_clock(speed)
-    db = Database.open(config.database.url.get_secret_value(), folder=config.folder)
+    db = Database.open(config.database.url.get_secret_value(), folder=config.folder, patience=patience)
     try:
         await db.migrate()
         links = Links(await _secret(db), config.provider.public_url, _mail_domain(config))

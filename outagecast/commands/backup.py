@@ -1,6 +1,5 @@
 """`outagecast backup` and `outagecast restored`: a copy of the database in use, and the way on after a restore."""
 
-import fcntl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from outagecast.app import Core
-from outagecast.commands.options import FAILED, Failed, config_option, json_option
+from outagecast.commands.options import config_option, json_option
 from outagecast.commands.session import me, run, run_on_database
 from outagecast.commands.settings import read_config
 from outagecast.commands.shown import print_facts, print_json
 from outagecast.engine.backup import Choice, Held, Released, back_up
 from outagecast.storage.backup import Copied
 from outagecast.storage.engine import Database
+from outagecast.storage.presence import without_daemons
 
 
 @click.command("backup", short_help="Copy the database while it is in use.")
@@ -78,7 +78,7 @@ def hold(ctx: click.Context, as_json: bool) -> None:
     """
 
     async def act(core: Core) -> Held:
-        with _daemon_stopped(core):
+        async with without_daemons(core.db):
             return await core.restored.hold(actor=me())
 
     _print_held(run(ctx, act), as_json)
@@ -120,20 +120,6 @@ def _print_held(held: Held | None, as_json: bool) -> None:
     else:
         click.echo("sending is held")
         print_facts({"because": held.reason, "since": held.found_at, "then": "outagecast restored release said|send"})
-
-
-@contextmanager
-def _daemon_stopped(core: Core) -> Iterator[None]:
-    """Failed while a daemon holds the database's lock: it would go on sending."""
-    if core.db.path is None:
-        yield
-        return
-    with core.db.path.with_name(f"{core.db.path.name}.lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Failed(["the daemon is running on this database: stop it first"], FAILED) from None
-        yield
 
 
 @contextmanager

@@ -6,17 +6,18 @@ from dataclasses import asdict
 import click
 
 from outagecast.app import Core
+from outagecast.commands.moving import copy
 from outagecast.commands.options import FAILED, Failed, config_option, json_option
 from outagecast.commands.session import run, run_on_database, run_with
 from outagecast.commands.settings import read_config
 from outagecast.commands.shown import print_json, printable
 from outagecast.engine.verify import Finding
 from outagecast.engine.verify import verify as recount
-from outagecast.storage import health
+from outagecast.storage import health, server
 from outagecast.storage.engine import Database
 
 
-@click.group("db", short_help="The database: upgrade, check.")
+@click.group("db", short_help="The database: upgrade, check, copy.")
 @config_option
 def db() -> None:
     """The database. `serve` upgrades it by itself."""
@@ -30,7 +31,7 @@ def upgrade(ctx: click.Context, as_json: bool) -> None:
     """Make the database where it is missing, and bring its schema up to date."""
 
     async def act(core: Core) -> str:
-        return str(core.db.path or "the database")
+        return str(core.db.path or core.config.database.shown)
 
     where = run(ctx, act)
     if as_json:
@@ -50,9 +51,18 @@ def check(ctx: click.Context, as_json: bool) -> None:
         if not await database.schema_is_current():
             return ["the schema is not this program's: run outagecast db upgrade, or install the version that made it"]
         async with database.read() as conn:
-            return await health.integrity(conn)
+            found = await health.integrity(conn)
+            if database.is_postgresql:
+                there = await server.look(conn)
+                found += [there.unfit] if there.unfit else []
+                for what, mend in there.warnings:
+                    click.echo(f"warning: {what} ({mend})", err=True)
+        return found
 
     _report(run_on_database(read_config(ctx), act), as_json, "the database is sound")
+
+
+db.add_command(copy)
 
 
 @click.command("verify", short_help="Recount what must always hold; says what broke.")

@@ -17,13 +17,12 @@ from outagecast.config import Config
 from outagecast.domain.levels import Effect
 from outagecast.domain.notices import ThingKey
 from outagecast.domain.outage import ScopeEntry, Severity
-from outagecast.engine.effects import touched_counts
 from outagecast.engine.intents import scope_json
 from outagecast.engine.preview import Preview
-from outagecast.engine.reckoning import NewImpact, Reckoned
+from outagecast.engine.reckoned import NewImpact, Reckoned, touched_counts
 from outagecast.engine.scopes import check_scope
-from outagecast.storage import planning
-from outagecast.storage.planning import ThingWords
+from outagecast.storage import planning_things
+from outagecast.storage.planning_things import ThingWords
 from outagecast.web.api.answers import preview_answer
 from outagecast.web.api.bodies import DeclareBody, ScopeBody, check_body
 
@@ -149,7 +148,7 @@ async def _reckon(core: Core, entries: Sequence[ScopeEntry]) -> _Touch:
     mine = [new for new in reckoned.open if new.outage_id == _NEW]
     mine.sort(key=lambda new: (-new.level, new.key.customer_id, new.key.kind, new.key.id))
     async with core.db.read() as conn:
-        words = await planning.words_for(conn, [new.key for new in mine])
+        words = await planning_things.words_for(conn, [new.key for new in mine])
     return _Touch(reckoned=reckoned, impacts=mine, words=words)
 
 

@@ -4,16 +4,18 @@ import asyncio
 import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
 from outagecast.app import Core, Daemon, open_core
 from outagecast.channels.email.channel import EmailChannel
+from outagecast.channels.email.settings import EmailSettings, split_sender
 from outagecast.channels.sms.channel import SmsChannel
 from outagecast.commands.dns import name_servers
 from outagecast.commands.findings import Finding, State
@@ -23,8 +25,11 @@ from outagecast.commands.session import plainly
 from outagecast.commands.settings import read_config
 from outagecast.commands.shown import print_json, print_table
 from outagecast.config import Config
+from outagecast.engine.owners import Running, running
+from outagecast.engine.routes import Route
 from outagecast.log import set_up_logging
-from outagecast.storage import health
+from outagecast.parts import make_renderer
+from outagecast.storage import health, server
 
 _LITTLE_SPACE, _NO_SPACE = 1 << 30, 100 << 20
 _SKEW = timedelta(seconds=30)
@@ -65,10 +70,16 @@ async def examine(
         findings += [Finding(what="database", state=State.PROBLEM, detail=line) for line in failed.lines]
     findings.append(await _public_url(config))
     if config.email is not None:
-        domain = config.email.sender_address.rpartition("@")[2]
         asked = await asyncio.to_thread(name_servers) if servers is None else servers
-        findings += await mail_records(domain, dkim_selector, asked)
+        for domain in _mail_domains(config.email):
+            findings += await mail_records(domain, dkim_selector, asked)
     return findings
+
+
+def _mail_domains(email: EmailSettings) -> list[str]:
+    """Those of all senders, the first mail server's first: each needs its records."""
+    senders = [email.sender_address, *(split_sender(relay.sender)[1] for relay in email.relays if relay.sender)]
+    return list(dict.fromkeys(sender.rpartition("@")[2] for sender in senders))
 
 
 async def _on_core(core: Core) -> list[Finding]:
@@ -76,37 +87,57 @@ async def _on_core(core: Core) -> list[Finding]:
         wrong = await health.integrity(conn)
         newest = await health.newest_time(conn)
         contacts, customers = await health.unreachable(conn)
-    channels = Daemon(core).channels
+        there = await server.look(conn) if core.db.is_postgresql else None
+    routes = Daemon(core).routes
     try:
-        tried = [await _channel(channel) for channel in channels.values()]
+        tried = [await _route(route) for route in routes]
     finally:
-        for channel in channels.values():
-            await channel.close()
+        for route in routes:
+            await route.carrier.close()
     isolated = (await core.reckoner.network()).isolated()
     return [
-        _database(core, wrong),
+        _database(core, wrong, there),
+        *([Finding(what="server", state=State.WARNING, detail=d, mend=m) for d, m in there.warnings] if there else ()),
+        _daemons(await running(core.db, core.house.clock())),
         _disk(core),
         _clock(core.house.clock(), newest),
         *tried,
+        _templates(make_renderer(core.config, core.links).rendered_singly()),
         _isolated(isolated),
         _reach(contacts, customers),
     ]
 
 
-def _database(core: Core, wrong: Sequence[str]) -> Finding:
-    where = str(core.db.path or "the database")
+def _database(core: Core, wrong: Sequence[str], there: server.Server | None) -> Finding:
+    where = str(core.db.path or core.config.database.shown)
     if wrong:
         return Finding(
             what="database", state=State.PROBLEM, detail=f"{where}: {'; '.join(wrong)}", mend="restore a backup"
         )
-    return Finding(what="database", state=State.OK, detail=f"{where} is sound and up to date")
+    also = f" (PostgreSQL {there.shown}, {there.encoding}, {there.size / (1 << 20):,.0f} MiB)" if there else ""
+    return Finding(what="database", state=State.OK, detail=f"{where} is sound and up to date{also}")
+
+
+def _daemons(found: Sequence[Running]) -> Finding:
+    """Those that run, and those that are missed."""
+    missed = [one for one in found if one.state != "running"]
+    there = [one for one in found if one.state == "running"]
+    detail = ", ".join(f"{one.role} on {one.host}{' (keeps the promises)' * one.leads}" for one in there) or "none runs"
+    if not missed:
+        return Finding(what="daemons", state=State.OK, detail=detail)
+    lost = ", ".join(f"{one.role} on {one.host} ({one.state} since {one.seen_at:%H:%M} UTC)" for one in missed)
+    return Finding(
+        what="daemons", state=State.WARNING, detail=f"{detail}; missed: {lost}", mend="start them again, or let them be"
+    )
 
 
 def _disk(core: Core) -> Finding:
-    folder = core.db.path.parent if core.db.path else core.config.folder
+    """SQLite's, or where a daemon on PostgreSQL keeps what it works on for a while; the server's own we cannot see."""
+    folder = core.db.path.parent if core.db.path else Path(tempfile.gettempdir())
     free = shutil.disk_usage(folder).free
     state = State.PROBLEM if free < _NO_SPACE else State.WARNING if free < _LITTLE_SPACE else State.OK
-    mend = "" if state is State.OK else "free disk space: a full disk stops every verb"
+    then = "a full disk stops every verb" if core.db.path else "imports over the desk and rehearsals need it"
+    mend = "" if state is State.OK else f"free disk space: {then}"
     return Finding(what="disk", state=state, detail=f"{free / (1 << 30):.1f} GiB free at {folder}", mend=mend)
 
 
@@ -124,29 +155,49 @@ def _clock(now: datetime, newest: datetime | None) -> Finding:
     return Finding(what="clock", state=State.OK, detail=f"shows {shown}, after all that was recorded")
 
 
-async def _channel(channel: Any) -> Finding:
-    match channel:
-        case EmailChannel():
-            found = await channel.check()
+def _templates(singly: Sequence[str]) -> Finding:
+    """What is not filled in for each reader takes five times as long."""
+    if not singly:
+        return Finding(what="templates", state=State.OK, detail="all are filled in for each reader")
+    return Finding(
+        what="templates",
+        state=State.WARNING,
+        detail=f"rendered singly for each reader: {'; '.join(singly)}",
+        mend="only print what is a reader's own, or be content with a slower wave",
+    )
+
+
+async def _route(route: Route) -> Finding:
+    """Each by its name where there is more than one; the table of its settings where something is to be mended."""
+    name = f" {route.name}" if route.place else ""
+    match route.carrier:
+        case EmailChannel() as server:
+            what, table = f"mail server{name}", _table(route, "email", "relays")
+            found = await server.check()
             if not found.up:
                 return Finding(
-                    what="mail server",
+                    what=what,
                     state=State.PROBLEM,
                     detail=f"{found.code} {found.reason}".strip(),
-                    mend="check [email] host, port, security, username and password",
+                    mend=f"check {table} host, port, security, username and password",
                 )
             tls = f"TLS {found.tls}" if found.tls else "no TLS"
             login = "logged in" if found.logged_in else "no login"
-            return Finding(
-                what="mail server", state=State.OK, detail=f"answers in {found.seconds:.1f} s, {tls}, {login}"
-            )
-        case SmsChannel():
-            account = await channel.check()
+            return Finding(what=what, state=State.OK, detail=f"answers in {found.seconds:.1f} s, {tls}, {login}")
+        case SmsChannel() as texts:
+            what, table = f"SMS account{name}", _table(route, "sms", "accounts")
+            account = await texts.check()
             state = State.OK if account.ok else State.PROBLEM
-            mend = "" if account.ok else "check [sms] account_sid, auth_token and api_url"
-            return Finding(what="SMS account", state=state, detail=account.detail, mend=mend)
-        case _:
-            return Finding(what=type(channel).__name__, state=State.UNKNOWN, detail="cannot be tried")
+            mend = "" if account.ok else f"check {table} account_sid, auth_token and api_url"
+            return Finding(what=what, state=state, detail=account.detail, mend=mend)
+        case other:
+            return Finding(what=type(other).__name__, state=State.UNKNOWN, detail="cannot be tried")
+
+
+def _table(route: Route, channel: str, further: str) -> str:
+    if route.is_staff:
+        return f"[staff_route.{channel}]"
+    return f"[[{channel}.{further}]] {route.name}" if route.place else f"[{channel}]"
 
 
 async def _public_url(config: Config) -> Finding:

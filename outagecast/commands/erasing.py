@@ -34,7 +34,7 @@ def erase(
     if (contact is None) == (address is None):
         raise Failed(["give --contact or --address, one of them"])
 
-    async def act(core: Core) -> tuple[Erased, bool]:
+    async def act(core: Core) -> tuple[Erased, bool | None]:
         if contact is not None:
             done = await core.erasure.erase_contact(contact, actor=me(), never_again=never_again)
         else:
@@ -54,13 +54,19 @@ def erase(
             "suppressions kept": f"{done.suppressions}, as keyed hashes" if done.suppressions else None,
             "not erased": f"{done.shared} addresses that other contacts have too" if done.shared else None,
             "staff": f"{', '.join(done.staff)} have it as their own: change it on the desk" if done.staff else None,
-            "file": "rewritten: nothing is left in it"
-            if clean
-            else "its free space may hold old bytes until it is used again (outagecast erase … --scrub rewrites it)",
+            "file": _CLEAN if clean else _ON_SERVER if clean is None else _LEFT,
         }
     )
 
 
-async def scrubbed(core: Core) -> bool:
-    """Whether the file could be rewritten, and the log beside it emptied."""
-    return core.db.path is not None and await scrub(core.db.path)
+async def scrubbed(core: Core) -> bool | None:
+    """Whether the file could be rewritten, and the log beside it emptied; None where the database is no file."""
+    return None if core.db.path is None else await scrub(core.db.path)
+
+
+_CLEAN = "rewritten: nothing is left in it"
+_LEFT = "its free space may hold old bytes until it is used again (outagecast erase … --scrub rewrites it)"
+_ON_SERVER = (
+    "PostgreSQL's own: old bytes go when it uses their place again (VACUUM FULL at once), and stay in archived WAL and "
+    "base backups for as long as you keep those"
+)

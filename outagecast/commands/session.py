@@ -24,6 +24,7 @@ from outagecast.domain.outage import Actor, ActorKind, Role
 from outagecast.log import set_up_logging
 from outagecast.rendering.errors import BrokenTemplates
 from outagecast.storage.engine import Database, DatabaseFault, DatabaseRefused
+from outagecast.storage.server import reason
 from outagecast.web.times import read_moment, read_past
 
 T = TypeVar("T")
@@ -82,8 +83,7 @@ def plainly(scope_prefix: str = "") -> Iterator[None]:
     except DatabaseRefused as error:
         raise Failed([str(error)], FAILED) from None
     except DatabaseFault as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise Failed([f"the database cannot do this now: {reason}; nothing was changed"], FAILED) from None
+        raise Failed([f"the database cannot do this now: {reason(error)}; nothing was changed"], FAILED) from None
     except BrokenPipeError:  # whoever read our result has enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise Failed([], FAILED) from None

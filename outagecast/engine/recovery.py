@@ -2,7 +2,7 @@
 more at the most.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,7 @@ from outagecast.engine.receipts import Receipts
 from outagecast.engine.words import WordSmith
 from outagecast.storage import deliveries, outages
 from outagecast.storage.batches import Record
+from outagecast.storage.engine import Connection
 
 log = structlog.get_logger(__name__)
 S = DeliveryState
@@ -30,9 +31,10 @@ LAPSED = "lease_ran_out"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """An attempt to look for in the provider's list."""
+    """An attempt to look for in the provider's list. `route`: whose list."""
 
     key: str
+    route: str
     to: str
     body: str
     started_at: datetime
@@ -47,40 +49,61 @@ class Recovery:
         reconcilers: Mapping[ChannelName, Reconciler],
         *,
         owner: str,
+        gone: Callable[[], Awaitable[Collection[str]]] | None = None,
         crash: Crash = never,
     ) -> None:
+        """`gone` finds the daemons that are dead and have rows in their hands (engine/owners.py); without it whoever
+        starts is alone, and from then on only leases tell.
+        """
         self._house = house
         self._crash = crash
         self._receipts = receipts
         self._words = words
         self._reconcilers = reconcilers
         self._owner = owner
+        self._gone = gone
         self._asked: dict[str, int] = {}
 
     async def at_start(self) -> None:
-        """Nobody else sends on this database: what others leased is free, what they were writing is unknown."""
-        await self._take_over(all_others=True, why=CRASHED)
+        """What the dead had leased is free, what they were writing is unknown."""
+        if self._gone is None:
+            await self._take_over(all_others=True, why=CRASHED)
+        else:
+            await self.take_over_from_the_dead()
 
     async def look(self) -> None:
-        """Once in a while: leases that ran out, and what is to be done about rows nobody knows of."""
+        """Once in a while, by the daemon that ticks: what others left, and what is to be done about rows nobody knows
+        of.
+        """
+        await self.take_over_from_the_dead()
         async with self._house.db.read() as conn:
             lapsed = await deliveries.abandoned(conn, now=self._house.clock(), alive=self._owner)
         if lapsed:
-            await self._take_over(all_others=False, why=LAPSED)
+            await self._take_over(why=LAPSED)
         await self._reconcile()
         await self._retry()
 
+    async def take_over_from_the_dead(self) -> None:
+        """Whoever is proven dead leaves his rows at once; who only stands still keeps them until his lease runs out."""
+        gone = await self._gone() if self._gone is not None else ()
+        if gone:
+            await self._take_over(gone=gone, why=CRASHED)
+
     async def heartbeat(self) -> None:
         """Keep our leases while we live."""
-        async with self._house.db.write() as conn:
-            until = self._house.clock() + self._house.stretch(self._house.delivery.lease)
+        until = self._house.clock() + self._house.stretch(self._house.delivery.lease)
+
+        async def work(conn: Connection) -> None:
             await deliveries.renew(conn, self._owner, until)
 
-    async def _take_over(self, *, all_others: bool, why: str) -> None:
+        await self._house.db.transact(work, "beside")
+
+    async def _take_over(self, *, why: str, all_others: bool = False, gone: Collection[str] = ()) -> None:
         now = self._house.clock()
+        whose: dict[str, Any] = {"alive": self._owner, "all_others": all_others, "gone": gone}
         async with boundary(self._house.db, self._crash, Boundary.TAKE_OVER) as conn:
-            freed = await deliveries.release_leases(conn, now=now, alive=self._owner, all_others=all_others)
-            orphans = await deliveries.orphans(conn, now=now, alive=self._owner, all_others=all_others)
+            freed = await deliveries.release_leases(conn, now=now, **whose)
+            orphans = await deliveries.orphans(conn, now=now, **whose)
             if orphans:
                 await deliveries.make_ambiguous(conn, orphans, now, why, "nobody knows whether it was taken")
                 await outages.record_many(conn, [_line(row, now, why) for row in orphans])
@@ -91,7 +114,7 @@ class Recovery:
     async def _reconcile(self) -> None:
         """Ask the provider about ambiguous rows, at the set times after they became so."""
         now = self._house.clock()
-        due: dict[ChannelName, list[tuple[Record, int]]] = {}
+        due: dict[tuple[ChannelName, str], list[tuple[Record, int]]] = {}
         async with self._house.db.read() as conn:
             rows = await deliveries.ambiguous_ones(conn)
             for row in rows:
@@ -101,13 +124,14 @@ class Recovery:
                 if channel not in self._reconcilers or step >= len(times):
                     continue
                 if row.transmitting_at + self._house.stretch(times[step]) <= now:
-                    due.setdefault(channel, []).append((row, step))
+                    # By route as well: an account that cannot be asked must not keep the others from answering.
+                    due.setdefault((channel, row.attempt_route), []).append((row, step))
             facts = {
                 (row.outage_id, row.revision): await deliveries.revision_facts(conn, row.outage_id, row.revision)
                 for found in due.values()
                 for row, _ in found
             }
-        for channel, found in due.items():
+        for (channel, _), found in due.items():
             await self._ask(channel, found, facts)
 
     async def _ask(
@@ -117,7 +141,15 @@ class Recovery:
         for row, _ in found:
             message = self._words.message(row, facts[row.outage_id, row.revision] or {}, row.attempt_key)
             assert isinstance(message, SmsMessage)
-            attempts.append(Asked(key=row.attempt_key, to=row.to, body=message.body, started_at=row.attempt_at))
+            attempts.append(
+                Asked(
+                    key=row.attempt_key,
+                    route=row.attempt_route,
+                    to=row.to,
+                    body=message.body,
+                    started_at=row.attempt_at,
+                )
+            )
         try:
             receipts = await self._reconcilers[channel].find(attempts)
         except RouteDown as down:

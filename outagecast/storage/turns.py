@@ -1,0 +1,111 @@
+"""Whose turn it is to write to a SQLite file, among several processes.
+
+SQLite lets those who find it busy sleep and try again, longer each time: of three that write all the time, one may
+starve, and all waste time asleep. So whoever is about to write takes a file lock first, which the kernel hands on in
+turn. It is courtesy only: what keeps two writers apart is still SQLite itself.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy.exc import OperationalError
+
+PATIENCE = timedelta(seconds=5)
+
+
+class Turns:
+    """One process's place in the queue; it wants one turn at a time. `patience`: how long to wait for it."""
+
+    def __init__(self, database: Path, patience: timedelta) -> None:
+        self._path = database.with_name(f"{database.name}.writer")
+        self._patience = patience.total_seconds()
+        self._handle: int | None = None
+        self._waiting: asyncio.Future[int] | None = None
+        self._wanted = False
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """OperationalError, as if the file were locked, when it is not our turn in time."""
+        held = self._own() if self._waiting is None else None
+        if held is not None and _take_at_once(held):
+            try:
+                yield
+            finally:
+                fcntl.flock(held, fcntl.LOCK_UN)
+        elif held is None and self._waiting is None:
+            yield  # no room on the disk for an empty file, or none of our business to make one: without courtesy
+        else:
+            waited_for = await self._wait()
+            try:
+                yield
+            finally:
+                os.close(waited_for)
+
+    def close(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _own(self) -> int | None:
+        if self._handle is None:
+            with contextlib.suppress(OSError):
+                self._handle = _open(self._path)
+        return self._handle
+
+    async def _wait(self) -> int:
+        """In a thread of its own, which keeps our place in the queue even where one caller has lost patience."""
+        if self._waiting is None:
+            self._waiting = self._queue_up()
+        waiting, self._wanted = self._waiting, True
+        try:
+            async with asyncio.timeout(self._patience):
+                return await asyncio.shield(waiting)
+        except BaseException as error:
+            if waiting.done():  # it came in the very moment in which we gave up
+                os.close(waiting.result())
+            if isinstance(error, TimeoutError):
+                raise OperationalError("BEGIN IMMEDIATE", None, Exception("database is locked")) from error
+            raise
+        finally:
+            self._wanted = False
+            if waiting.done():
+                self._waiting = None
+
+    def _queue_up(self) -> "asyncio.Future[int]":
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[int] = loop.create_future()
+        waiting.add_done_callback(self._came)
+
+        def wait() -> None:
+            handle = _open(self._path)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+                loop.call_soon_threadsafe(waiting.set_result, handle)
+
+        threading.Thread(target=wait, name="writer-turn", daemon=True).start()
+        return waiting
+
+    def _came(self, waiting: "asyncio.Future[int]") -> None:
+        """Our turn has come and nobody wants it any more."""
+        if not self._wanted and not waiting.cancelled():
+            os.close(waiting.result())
+            self._waiting = None
+
+
+def _take_at_once(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
