@@ -13,14 +13,15 @@ from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError
 
-from outagecast.channels.email.settings import EmailSettings
-from outagecast.channels.sms.settings import SmsSettings
+from outagecast.channels.email.settings import EmailSettings, MailServer, StaffMailSettings
+from outagecast.channels.sms.settings import SmsAccount, SmsSettings, StaffSmsSettings
 from outagecast.engine.retention_settings import RetentionSettings
 from outagecast.engine.settings import (
     CadenceSettings,
     CadenceTables,
     DefaultsSettings,
     DeliverySettings,
+    NeedSettings,
     NoticesSettings,
     SafetySettings,
     StaffAlertSettings,
@@ -47,6 +48,13 @@ class ConfigErrors(Exception):
         self.lines = lines
 
 
+class StaffRouteSettings(Settings):
+    """Ways out of the staff's own, so that their alerts arrive while the customers' are down."""
+
+    email: StaffMailSettings | None = None
+    sms: StaffSmsSettings | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Everything a start needs. `warnings` are lines like those of ConfigErrors that forbid nothing."""
@@ -59,10 +67,12 @@ class Config:
     cadence: Mapping[str, CadenceSettings]
     """By severity: critical, major, minor."""
     delivery: DeliverySettings
+    need: NeedSettings
     notices: NoticesSettings
     defaults: DefaultsSettings
     safety: SafetySettings
     staff_alerts: tuple[StaffAlertSettings, ...]
+    staff_route: StaffRouteSettings
     monitors: tuple[MonitorSettings, ...]
     imports: Mapping[str, Mapping[str, str]]
     """By file (`customers`): our columns that it calls otherwise, and how."""
@@ -83,6 +93,7 @@ class ConfigFile(Settings):
     sms: SmsSettings | None = None
     cadence: CadenceTables = CadenceTables()
     delivery: DeliverySettings = DeliverySettings()
+    need: NeedSettings = NeedSettings()
     notices: NoticesSettings = NoticesSettings()
     defaults: DefaultsSettings = DefaultsSettings()
     safety: SafetySettings = SafetySettings()
@@ -90,6 +101,7 @@ class ConfigFile(Settings):
     retention: RetentionSettings = RetentionSettings()
     oidc: OidcSettings | None = None
     staff_alerts: tuple[StaffAlertSettings, ...] = ()
+    staff_route: StaffRouteSettings = StaffRouteSettings()
     monitors: tuple[MonitorSettings, ...] = ()
     imports: ImportSettings = Field(default=ImportSettings(), validation_alias="import")
 
@@ -209,6 +221,7 @@ def _completed(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _doubled_names(data: Mapping[str, Any]) -> Iterator[tuple[Loc, str]]:
+    yield from _doubled_routes(data)
     monitors = data.get("monitors")
     names = [each.get("name") for each in monitors if isinstance(each, dict)] if isinstance(monitors, list) else []
     for index, name in enumerate(names):
@@ -216,8 +229,34 @@ def _doubled_names(data: Mapping[str, Any]) -> Iterator[tuple[Loc, str]]:
             yield ("monitors", index, "name"), f'is taken: another monitor is called "{name}" (give it its own name)'
 
 
+def _doubled_routes(data: Mapping[str, Any]) -> Iterator[tuple[Loc, str]]:
+    """The ways out of a channel are told apart by their names; the first one's is "main" where it has none."""
+    staff = data.get("staff_route")
+    for channel, key, mend in (("email", "relays", "relay"), ("sms", "accounts", "account")):
+        table = data.get(channel)
+        table = table if isinstance(table, dict) else {}
+        taken = [table.get("name", "main")] if table else []
+        own = staff.get(channel) if isinstance(staff, dict) else None
+        if isinstance(own, dict):
+            name = own.get("name", "staff")
+            if name in taken:
+                reason = f'is taken: [{channel}] is called "{name}" (give it its own name)'
+                yield ("staff_route", channel, "name"), reason
+            taken.append(name)
+        further = table.get(key)
+        for index, each in enumerate(further if isinstance(further, list) else ()):
+            name = each.get("name") if isinstance(each, dict) else None
+            if isinstance(name, str) and name in taken:
+                reason = f'is taken: another way out is called "{name}" (give each {mend} its own name)'
+                yield (channel, key, index, "name"), reason
+            taken.append(name)
+
+
 def _last_checks(file: ConfigFile) -> Iterator[tuple[Loc, str]]:
     """What can only be seen once every value is known."""
+    if file.staff_route.email and not file.staff_route.email.sender and file.email is None:
+        reason = 'is missing: there is no [email] to take it from (add from = "Bluegrass Fiber <noc@example.net>")'
+        yield ("staff_route", "email", "from"), reason
     tokens = [monitor.token.get_secret_value() for monitor in file.monitors]
     for index, token in enumerate(tokens):
         if token in tokens[:index]:
@@ -247,12 +286,43 @@ def _warnings(file: ConfigFile, data: Mapping[str, Any]) -> Iterator[tuple[Loc, 
         yield ("provider", "public_url"), f"is missing: links in messages point to {url} (add public_url)"
     if file.email is None and file.sms is None:
         yield (), "neither [email] nor [sms]: no customer can be told (add one of them)"
-    if file.email and file.email.port == 465 and file.email.security != "tls":
-        yield ("email", "security"), 'port 465 speaks TLS from the first byte (write security = "tls")'
-    if file.email and file.email.username and file.email.security == "none" and not _is_local(file.email.host):
-        yield ("email", "security"), 'the password travels in the clear (write security = "starttls" or "tls")'
-    if file.sms and file.sms.speaks_to_twilio and not re.fullmatch(r"AC[0-9a-fA-F]{32}", file.sms.account_sid):
-        yield ("sms", "account_sid"), "does not look like Twilio's (AC and 32 hex digits, from its console)"
+    for loc, server in _mail_servers(file):
+        if server.port == 465 and server.security != "tls":
+            yield (*loc, "security"), 'port 465 speaks TLS from the first byte (write security = "tls")'
+        if server.username and server.security == "none" and not _is_local(server.host):
+            yield (*loc, "security"), 'the password travels in the clear (write security = "starttls" or "tls")'
+    for loc, account in _sms_accounts(file):
+        if account.speaks_to_twilio and not re.fullmatch(r"AC[0-9a-fA-F]{32}", account.account_sid):
+            yield (*loc, "account_sid"), "does not look like Twilio's (AC and 32 hex digits, from its console)"
+    yield from _same_way_twice(file)
+
+
+def _same_way_twice(file: ConfigFile) -> Iterator[tuple[Loc, str]]:
+    """A second way out that is the first one again helps nobody when that is down."""
+    servers = [(server.host.lower(), server.port, loc) for loc, server in _mail_servers(file)]
+    for index, (host, port, loc) in enumerate(servers):
+        if (host, port) in [(h, p) for h, p, _ in servers[:index]]:
+            yield (*loc, "host"), f"{host}:{port} is a way out already (name another mail server)"
+    accounts = [((a.api_url, a.account_sid, a.sender, a.messaging_service_sid), loc) for loc, a in _sms_accounts(file)]
+    for index, (account, loc) in enumerate(accounts):
+        if account in [other for other, _ in accounts[:index]]:
+            yield (*loc, "account_sid"), "is a way out already, with the same sender (name another account or sender)"
+
+
+def _mail_servers(file: ConfigFile) -> Iterator[tuple[Loc, MailServer]]:
+    if file.email:
+        yield ("email",), file.email
+        yield from ((("email", "relays", n), relay) for n, relay in enumerate(file.email.relays))
+    if file.staff_route.email:
+        yield ("staff_route", "email"), file.staff_route.email
+
+
+def _sms_accounts(file: ConfigFile) -> Iterator[tuple[Loc, SmsAccount]]:
+    if file.sms:
+        yield ("sms",), file.sms
+        yield from ((("sms", "accounts", n), account) for n, account in enumerate(file.sms.accounts))
+    if file.staff_route.sms:
+        yield ("staff_route", "sms"), file.staff_route.sms
 
 
 def _is_local(host: str) -> bool:
@@ -291,10 +361,12 @@ def _config(file: ConfigFile, folder: Path, warnings: tuple[str, ...]) -> Config
         sms=sms,
         cadence={"critical": file.cadence.critical, "major": file.cadence.major, "minor": file.cadence.minor},
         delivery=file.delivery,
+        need=file.need,
         notices=file.notices,
         defaults=file.defaults,
         safety=file.safety,
         staff_alerts=file.staff_alerts,
+        staff_route=file.staff_route,
         monitors=file.monitors,
         imports=file.imports.headers(),
         staff=file.staff,

@@ -2,19 +2,24 @@
 callbacks.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlsplit
 
+from outagecast.channels.base import Reconciler
 from outagecast.channels.email.channel import EmailChannel
+from outagecast.channels.email.settings import MailServer
 from outagecast.channels.sms.channel import SmsChannel
+from outagecast.channels.sms.countries import region_of
 from outagecast.channels.sms.receipts import from_account, parse_inbound, parse_status, verify_signature
+from outagecast.channels.sms.settings import SmsAccount
 from outagecast.config import Config
 from outagecast.domain.message import ChannelName
+from outagecast.domain.need import NeedRules
 from outagecast.engine.changes import Changes
 from outagecast.engine.house import House
 from outagecast.engine.links import Links
+from outagecast.engine.routes import STAFF_PLACE, Accounts, Route
 from outagecast.engine.words import WordSmith
 from outagecast.monitors import FORMATS
 from outagecast.monitors.settings import MonitorSettings
@@ -46,12 +51,15 @@ def make_house(config: Config, db: Database, clock: Callable[[], datetime], spee
         provider_language=config.provider.language,
         channels=tuple(rates),
         rates=rates,
+        staff_only=_staff_only(config),
+        need=NeedRules(tiers=config.need.tiers, voice=config.need.voice),
         changes=Changes(),
         speed=speed,
     )
 
 
-def make_words(config: Config, links: Links, clock: Callable[[], datetime]) -> WordSmith:
+def make_renderer(config: Config, links: Links) -> Renderer:
+    """The templates, compiled; those of the operator's own checked. BrokenTemplates says what is wrong."""
     p = config.provider
     provider = Provider(
         name=p.name,
@@ -66,43 +74,84 @@ def make_words(config: Config, links: Links, clock: Callable[[], datetime]) -> W
     renderer = Renderer(provider, [*own, templates_folder()], links)
     if own:
         renderer.check_templates()
+    return renderer
+
+
+def make_words(config: Config, links: Links, clock: Callable[[], datetime]) -> WordSmith:
+    p, renderer = config.provider, make_renderer(config, links)
     staff = StaffRenderer(p.name, f"{p.public_url}/desk", templates_folder())
     return WordSmith(renderer, staff, links, list_domain=urlsplit(p.public_url).hostname or "localhost", clock=clock)
 
 
-def make_channels(config: Config, house: House) -> dict[ChannelName, Any]:
-    channels: dict[ChannelName, Any] = {}
+def make_routes(config: Config, house: House) -> list[Route]:
+    """Every channel's routes in their order, each channel's own for the staff before them."""
+    found: list[Route] = []
+    own = config.staff_route
+    if own.email is not None:
+        sender = own.email.sender or (config.email.sender if config.email else "")
+        found.append(_mail_route(own.email, own.email.name, STAFF_PLACE, sender))
     if (email := config.email) is not None:
-        channels[ChannelName.EMAIL] = EmailChannel(
-            host=email.host,
-            port=email.port,
-            sender=email.sender,
-            security=email.security,
-            username=email.username,
-            password=email.password.get_secret_value(),
-            connections=email.connections,
-            rate_per_second=email.rate_per_second,
-            ehlo_name=email.helo,
-            connect_timeout=email.timeout,
-            command_timeout=email.timeout,
-            data_timeout=email.timeout * 10,
-            ca_file=email.ca_file,
-        )
+        found.append(_mail_route(email, email.name, 0, email.sender))
+        found += [_mail_route(r, r.name, n, r.sender or email.sender) for n, r in enumerate(email.relays, start=1)]
+    if own.sms is not None:
+        found.append(_sms_route(own.sms, own.sms.name, STAFF_PLACE, config, house))
     if (sms := config.sms) is not None:
-        channels[ChannelName.SMS] = SmsChannel(
-            account_sid=sms.account_sid,
-            auth_token=sms.auth_token.get_secret_value(),
-            sender=sms.sender,
-            messaging_service_sid=sms.messaging_service_sid,
-            api_url=sms.api_url,
-            rate_per_second=sms.rate_per_second,
-            connections=sms.connections,
-            allowed_countries=frozenset(sms.allowed_countries),
-            public_url=config.provider.public_url,
-            clock=house.clock,
-            timeout=sms.timeout,
-        )
-    return channels
+        found.append(_sms_route(sms, sms.name, 0, config, house))
+        found += [_sms_route(a, a.name, n, config, house) for n, a in enumerate(sms.accounts, start=1)]
+    return found
+
+
+def _mail_route(server: MailServer, name: str, place: int, sender: str) -> Route:
+    carrier = EmailChannel(
+        host=server.host,
+        port=server.port,
+        sender=sender,
+        security=server.security,
+        username=server.username,
+        password=server.password.get_secret_value(),
+        connections=server.connections,
+        rate_per_second=server.rate_per_second,
+        ehlo_name=server.helo,
+        connect_timeout=server.timeout,
+        command_timeout=server.timeout,
+        data_timeout=server.timeout * 10,
+        ca_file=server.ca_file,
+    )
+    return Route(channel=ChannelName.EMAIL, name=name, place=place, carrier=carrier)
+
+
+def _sms_route(account: SmsAccount, name: str, place: int, config: Config, house: House) -> Route:
+    allowed = set(config.sms.allowed_countries if config.sms else ())
+    if place == STAFF_PLACE:  # staff are told wherever their phones are
+        allowed |= {region_of(alert.phone) for alert in config.staff_alerts if alert.phone}
+    carrier = SmsChannel(
+        account_sid=account.account_sid,
+        auth_token=account.auth_token.get_secret_value(),
+        sender=account.sender,
+        messaging_service_sid=account.messaging_service_sid,
+        api_url=account.api_url,
+        rate_per_second=account.rate_per_second,
+        connections=account.connections,
+        allowed_countries=frozenset(allowed),
+        public_url=config.provider.public_url,
+        clock=house.clock,
+        timeout=account.timeout,
+    )
+    return Route(channel=ChannelName.SMS, name=name, place=place, carrier=carrier)
+
+
+def make_reconcilers(found: Sequence[Route]) -> dict[ChannelName, Reconciler]:
+    """Who can say what became of a text nobody knows of: the account that it went by."""
+    accounts = {route.name: route.carrier for route in found if isinstance(route.carrier, SmsChannel)}
+    return {ChannelName.SMS: Accounts(accounts)} if accounts else {}
+
+
+def _staff_only(config: Config) -> tuple[ChannelName, ...]:
+    own = config.staff_route
+    return (
+        *((ChannelName.EMAIL,) if own.email is not None and config.email is None else ()),
+        *((ChannelName.SMS,) if own.sms is not None and config.sms is None else ()),
+    )
 
 
 def make_hook(settings: MonitorSettings) -> Hook:
@@ -111,20 +160,29 @@ def make_hook(settings: MonitorSettings) -> Hook:
 
 
 def make_twilio(config: Config) -> TwilioCallbacks | None:
-    sms = config.sms
-    if sms is None:
+    """Callbacks of every account: the form names its own, and is held against that one's token."""
+    tokens = [(account.account_sid, account.auth_token.get_secret_value()) for account in _accounts(config)]
+    if not tokens:
         return None
-    token = sms.auth_token.get_secret_value()
-    account = sms.account_sid
 
     def verify(url: str, form: Mapping[str, object], signature: str | None) -> bool:
-        return verify_signature(token, url, form, signature) and from_account(form, account)
+        return any(
+            from_account(form, account) and verify_signature(token, url, form, signature) for account, token in tokens
+        )
 
     def inbound(form: Mapping[str, object]) -> tuple[str, str] | None:
         found = parse_inbound(form)
         return (found.from_, found.opt_out.value) if found.opt_out in ("stop", "start") else None
 
     return TwilioCallbacks(verify=verify, status=parse_status, inbound=inbound)
+
+
+def _accounts(config: Config) -> Iterator[SmsAccount]:
+    if config.sms is not None:
+        yield config.sms
+        yield from config.sms.accounts
+    if config.staff_route.sms is not None:
+        yield config.staff_route.sms
 
 
 def make_oidc(config: Config, clock: Callable[[], datetime]) -> OidcClient | None:

@@ -102,7 +102,7 @@ def test_the_example_loads_as_it_is_and_with_its_examples_on() -> None:
 def test_the_example_shows_the_defaults() -> None:
     """What the comment calls "the value shown here", for the tables that nothing has to be said in."""
     shown, bare = parsed(EXAMPLE, SECRETS), parsed(SMALLEST)
-    for table in ("server", "cadence", "delivery", "notices", "defaults", "safety", "database"):
+    for table in ("server", "cadence", "delivery", "need", "notices", "defaults", "safety", "database"):
         assert getattr(shown, table) == getattr(bare, table), table
     for name, field in EmailSettings.model_fields.items():
         if not field.is_required():
@@ -362,3 +362,118 @@ def test_no_secret_is_ever_shown() -> None:
     shown += mistakes_in(SMALLEST + '[[monitors]]\nname = "a"\nformat = "generic"\ntoken = { geheim = 1 }\n')
     assert not [text for text in shown if "geheim" in text]
     assert good.database.shown == "postgresql://u:***@db/o"
+
+
+# Several routes
+
+ROUTES = (
+    SMALLEST
+    + """
+[email]
+from = "Bluegrass Fiber <status@example.net>"
+[[email.relays]]
+name = "backup"
+host = "mail.example.com"
+port = 587
+security = "starttls"
+[[email.relays]]
+name = "last"
+host = "mail.example.org"
+from = "noc@example.org"
+[sms]
+account_sid = "AC00000000000000000000000000000000"
+auth_token = "t"
+from = "+18595550100"
+[[sms.accounts]]
+name = "backup"
+account_sid = "AC00000000000000000000000000000001"
+auth_token = "u"
+messaging_service_sid = "MG1"
+[staff_route.email]
+host = "mail.example.edu"
+[staff_route.sms]
+account_sid = "AC00000000000000000000000000000002"
+auth_token = "v"
+from = "+18595550102"
+"""
+)
+
+
+def test_routes_in_their_order() -> None:
+    config = parsed(ROUTES)
+    assert config.warnings == ()
+    assert config.email is not None and config.sms is not None
+    assert config.email.name == config.sms.name == "main"
+    assert [(relay.name, relay.host, relay.sender) for relay in config.email.relays] == [
+        ("backup", "mail.example.com", ""),
+        ("last", "mail.example.org", "noc@example.org"),
+    ]
+    assert [account.name for account in config.sms.accounts] == ["backup"]
+    assert config.staff_route.email is not None and config.staff_route.email.name == "staff"
+    assert config.staff_route.sms is not None and config.staff_route.sms.account_sid.endswith("2")
+    assert config.delivery.fail_over_after == timedelta(seconds=20)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (
+            'name = "last"', 'name = "backup"',
+            'config.toml:13: email.relays[1].name: is taken: another way out is called "backup" '
+            "(give each relay its own name)",
+        ),
+        (
+            'name = "backup"\naccount_sid', 'name = "main"\naccount_sid',
+            'config.toml:21: sms.accounts[0].name: is taken: another way out is called "main" '
+            "(give each account its own name)",
+        ),
+        (
+            'host = "mail.example.com"\nport', "port",
+            'config.toml:7: email.relays[0].host: is missing (add host = "mail.example.com")',
+        ),
+        (
+            'name = "last"\n', "",
+            'config.toml:12: email.relays[1].name: is missing (add name = "backup")',
+        ),
+        (
+            'name = "last"', 'name = "the last"',
+            'config.toml:13: email.relays[1].name: is not a name for a way out '
+            '(use letters, digits, ".", "-" and "_", like "backup")',
+        ),
+        (
+            'messaging_service_sid = "MG1"', "",
+            "config.toml:20: sms.accounts[0]: has no sender "
+            '(add from = "+18595550100" or messaging_service_sid = "MG…")',
+        ),
+        (
+            'host = "mail.example.edu"', 'host = "mail.example.edu"\nname = "main"',
+            'config.toml:27: staff_route.email.name: is taken: [email] is called "main" (give it its own name)',
+        ),
+        (
+            'host = "mail.example.org"', 'hots = "mail.example.org"\nhost = "x"',
+            'config.toml:14: email.relays[1].hots: unknown key (did you mean "host"?)',
+        ),
+        ("[[email.relays]]\nname = \"last\"", "[email.x]\nname = \"last\"", None),
+    ],
+)  # fmt: skip
+def test_mistakes_in_routes_name_line_and_mend(old: str, new: str, line: str | None) -> None:
+    lines = mistakes_in(ROUTES.replace(old, new, 1))
+    assert len(lines) == (1 if line else len(lines))
+    assert line is None or lines == [line]
+
+
+def test_a_route_that_is_another_one_again_is_told() -> None:
+    warned = parsed(ROUTES.replace('host = "mail.example.org"', 'host = "MAIL.example.com"\nport = 587')).warnings
+    assert any("mail.example.com:587 is a way out already (name another mail server)" in line for line in warned)
+    again = ROUTES.replace("00001", "00000").replace('messaging_service_sid = "MG1"', 'from = "+18595550100"')
+    assert any("is a way out already, with the same sender" in line for line in parsed(again).warnings)
+
+
+def test_a_staff_route_without_mail_needs_a_sender() -> None:
+    text = SMALLEST + '[staff_route.email]\nhost = "mail.example.edu"\n'
+    assert mistakes_in(text) == [
+        "config.toml:4: staff_route.email.from: is missing: there is no [email] to take it from "
+        '(add from = "Bluegrass Fiber <noc@example.net>")'
+    ]
+    alone = parsed(text + 'from = "noc@example.net"\n')
+    assert alone.email is None and alone.staff_route.email is not None

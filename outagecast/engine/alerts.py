@@ -22,8 +22,19 @@ class Alerts:
     def __init__(self, house: House) -> None:
         self._house = house
 
-    async def ask(self, conn: Connection, row: Record, what: Ask, now: datetime, detail: str = "") -> int:
-        """Ask or alarm about one outage; how many messages were planned. Zero: it shows on the desk only."""
+    async def ask(
+        self,
+        conn: Connection,
+        row: Record,
+        what: Ask,
+        now: datetime,
+        detail: str = "",
+        *,
+        silent: tuple[str, datetime] | None = None,
+    ) -> int:
+        """Ask or alarm about one outage; how many messages were planned. Zero: it shows on the desk only. `silent`: by
+        what nothing leaves, and since when.
+        """
         facts = {
             "what": what.value,
             "outage_id": row.id,
@@ -36,13 +47,16 @@ class Alerts:
             "zone": self._house.provider_zone,
             "strikes": row.strikes,
             "detail": detail,
+            "channel": silent[0] if silent else "",
+            "since": to_micros(silent[1]) if silent else None,
         }
         planned = 0
         for place, settings in enumerate(self._house.staff_alerts):
-            if what.value not in settings.when or not _on_duty(settings, self._house.provider_zone, now):
+            asked = _WORD.get(what, what).value in settings.when
+            if not asked or not _on_duty(settings, self._house.provider_zone, now):
                 continue
             for channel, to in ((ChannelName.EMAIL, settings.email), (ChannelName.SMS, settings.phone)):
-                if to and channel in self._house.channels:
+                if to and channel in (*self._house.channels, *self._house.staff_only):
                     planned += await deliveries.add_staff(conn, self._row(row, what, channel, to, place, facts, now))
         await outages.record(
             conn,
@@ -82,6 +96,10 @@ class Alerts:
             "rank": -1,
             "facts": facts,
         }
+
+
+_WORD = {Ask.SILENCE: Ask.FAILURE}
+"""What `when` calls it, where it has no word of its own there."""
 
 
 def _on_duty(settings: StaffAlertSettings, zone: str, now: datetime) -> bool:

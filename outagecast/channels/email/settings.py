@@ -1,4 +1,4 @@
-"""The mail server that takes our messages, and who they are from."""
+"""The mail servers that take our messages, in order, and who they are from."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SecretStr, TypeAdapter, model_validator
 
 from outagecast.settings_base import Settings
-from outagecast.settings_types import Email, Host, OptionalFile, OptionalHost, Port, PositiveDuration, Rate, Secret
+from outagecast.settings_types import (
+    Email,
+    Host,
+    OptionalFile,
+    OptionalHost,
+    Port,
+    PositiveDuration,
+    Rate,
+    RouteName,
+    Secret,
+)
 
 _ADDRESS: TypeAdapter[str] = TypeAdapter(Email)
 _MEND = 'write "Bluegrass Fiber <status@example.net>"'
@@ -31,17 +41,18 @@ def _sender(text: str) -> str:
     return f"{name} <{address}>" if name else address
 
 
-class EmailSettings(Settings):
-    """`sender` is `from` in the file. `timeout` bounds each wait for the server but that after the final dot."""
+def _optional_sender(text: str) -> str:
+    return _sender(text) if text else text
+
+
+class MailServer(Settings):
+    """One mail server. `timeout` bounds each wait for it but that after the final dot."""
 
     host: Host = "127.0.0.1"
     port: Port = 25
     security: Literal["none", "starttls", "tls"] = "none"
     username: str = ""
     password: Secret = SecretStr("")
-    sender: Annotated[str, AfterValidator(_sender)] = Field(
-        validation_alias="from", examples=['"Bluegrass Fiber <status@example.net>"']
-    )
     connections: int = Field(default=10, strict=True, ge=1, le=200)
     rate_per_second: Rate = 0
     timeout: PositiveDuration = timedelta(seconds=60)
@@ -49,14 +60,6 @@ class EmailSettings(Settings):
     """The name we greet with; empty: this machine's."""
     ca_file: OptionalFile = None
     """Certificates to trust besides the system's, for a mail server with a private authority."""
-
-    @property
-    def sender_name(self) -> str:
-        return split_sender(self.sender)[0]
-
-    @property
-    def sender_address(self) -> str:
-        return split_sender(self.sender)[1]
 
     @model_validator(mode="before")
     @classmethod
@@ -75,3 +78,39 @@ class EmailSettings(Settings):
         if password and username is None:
             return "has a password but no username (add username)"
         return None
+
+
+class RelaySettings(MailServer):
+    """A further mail server: its messages go by it while those before are down. `sender` is `from` in the file, empty:
+    that of `[email]`.
+    """
+
+    name: RouteName = Field(examples=['"backup"'])
+    host: Host = Field(examples=['"mail.example.com"'])
+    sender: Annotated[str, AfterValidator(_optional_sender)] = Field(default="", validation_alias="from")
+
+
+class StaffMailSettings(MailServer):
+    """The mail server that staff alerts go by. `sender` is `from` in the file, empty: that of `[email]`."""
+
+    name: RouteName = "staff"
+    host: Host = Field(examples=['"mail.example.com"'])
+    sender: Annotated[str, AfterValidator(_optional_sender)] = Field(default="", validation_alias="from")
+
+
+class EmailSettings(MailServer):
+    """The first mail server, and the further ones in their order. `sender` is `from` in the file."""
+
+    name: RouteName = "main"
+    sender: Annotated[str, AfterValidator(_sender)] = Field(
+        validation_alias="from", examples=['"Bluegrass Fiber <status@example.net>"']
+    )
+    relays: tuple[RelaySettings, ...] = ()
+
+    @property
+    def sender_name(self) -> str:
+        return split_sender(self.sender)[0]
+
+    @property
+    def sender_address(self) -> str:
+        return split_sender(self.sender)[1]

@@ -1,4 +1,4 @@
-"""The account that sends our texts, and as whom."""
+"""The accounts that send our texts, in order, and as whom."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from outagecast.settings_base import Settings
-from outagecast.settings_types import FilledSecret, PositiveDuration, Rate, Region, Url, to_e164
+from outagecast.settings_types import FilledSecret, PositiveDuration, Rate, Region, RouteName, Url, to_e164
 
 
 def _sid(text: str) -> str:
@@ -43,11 +43,8 @@ def _currency(text: str) -> str:
     return text
 
 
-class SmsSettings(Settings):
-    """`sender` is `from` in the file; either it or `messaging_service_sid` is set.
-
-    `allowed_countries` is never empty after `load_config`: texts go to no other country.
-    """
+class SmsAccount(Settings):
+    """One account. `sender` is `from` in the file; either it or `messaging_service_sid` is set."""
 
     account_sid: Annotated[str, AfterValidator(_sid)] = Field(examples=['"AC…"'])
     auth_token: FilledSecret = Field(examples=['{ env = "TWILIO_AUTH_TOKEN" }'])
@@ -56,11 +53,7 @@ class SmsSettings(Settings):
     api_url: Url = "https://api.twilio.com"
     rate_per_second: Rate = 10
     connections: int = Field(default=20, strict=True, ge=1, le=200)
-    allowed_countries: tuple[Region, ...] = ()
     timeout: PositiveDuration = timedelta(seconds=15)
-    price_per_segment: Rate = 0
-    """What one segment costs, for the preview; 0: no cost is shown."""
-    currency: Annotated[str, AfterValidator(_currency)] = "USD"
 
     @classmethod
     def across(cls, table: Mapping[str, Any]) -> str | None:
@@ -74,3 +67,29 @@ class SmsSettings(Settings):
     def speaks_to_twilio(self) -> bool:
         """False for a gateway of another address."""
         return (urlsplit(self.api_url).hostname or "").endswith("twilio.com")
+
+
+class FurtherAccount(SmsAccount):
+    """A further account: texts go by it while those before are down."""
+
+    name: RouteName = Field(examples=['"backup"'])
+
+
+class StaffSmsSettings(SmsAccount):
+    """The account that staff alerts go by."""
+
+    name: RouteName = "staff"
+
+
+class SmsSettings(SmsAccount):
+    """The first account, and the further ones in their order.
+
+    `allowed_countries` is never empty after `load_config`: texts go to no other country.
+    """
+
+    name: RouteName = "main"
+    allowed_countries: tuple[Region, ...] = ()
+    price_per_segment: Rate = 0
+    """What one segment costs, for the preview; 0: no cost is shown."""
+    currency: Annotated[str, AfterValidator(_currency)] = "USD"
+    accounts: tuple[FurtherAccount, ...] = ()
