@@ -4,25 +4,27 @@ transaction.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from outagecast.domain.cadence import Look, Say, Standing, look
-from outagecast.domain.errors import Conflict
+from outagecast.domain.cadence import Say
 from outagecast.domain.facts import freeze
-from outagecast.domain.impact import union
-from outagecast.domain.levels import Level
 from outagecast.domain.notices import Speaking
 from outagecast.domain.outage import OPEN, OutageStatus, RevisionState, Verb
 from outagecast.domain.suppression import EndReason
+from outagecast.engine import merging, missing
 from outagecast.engine.house import House
 from outagecast.engine.intents import Intent
-from outagecast.engine.planner import OtherVoice, Planner, Said, Speech, revision_facts
-from outagecast.engine.reckoning import Extent, Reckoned, Reckoner, World, impact_rows
+from outagecast.engine.planned import Said, Speech, other_voices, revision_facts
+from outagecast.engine.planner import Planner
+from outagecast.engine.reckoned import Extent, Reckoned, World, impact_rows, opening_rows
+from outagecast.engine.reckoning import Reckoner
+from outagecast.engine.standing import look_again
 from outagecast.engine.waves import Waves
-from outagecast.storage import outages, planning
+from outagecast.storage import outages, places, planning
 from outagecast.storage.batches import Record
 from outagecast.storage.engine import Connection
+from outagecast.storage.reached import Gathering
 
 
 class WorldMoved(Exception):
@@ -36,6 +38,8 @@ class Prepared:
     intent: Intent
     world: World
     reckoned: Reckoned
+    absorbed: Mapping[str, Any] | None = None
+    """Of a merge: what the other outage names afterwards."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,11 +58,17 @@ class Effects:
         self._planner = planner
         self._waves = waves
 
-    async def prepare(self, row: Record, intent: Intent) -> Prepared:
-        """Reckon what an intent changes. `row` is the outage as it is (or is about to be inserted)."""
+    async def prepare(self, row: Record, intent: Intent, *, in_mass: bool = False) -> Prepared:
+        """Reckon what an intent changes. `row` is the outage as it is (or is about to be inserted). `in_mass`: what is
+        very much need not be listed (`Reckoned.is_listed`).
+        """
         world = await self._reckoner.world()
+        absorbed: Mapping[str, Any] | None = None
         if intent.verb is Verb.MERGE:
-            world = _merged(world, row.id, intent.values["merged_into"])
+            into = intent.values["merged_into"]
+            async with self._house.db.read() as conn:
+                absorbed = await merging.absorbed(conn, self._reckoner, row, into)
+                world = await merging.merged(conn, self._reckoner, world, row.id, into, absorbed)
         if not intent.reckons:
             return Prepared(intent=intent, world=world, reckoned=Reckoned(generation=world.generation))
         extent: Extent | None = None
@@ -66,11 +76,12 @@ class Effects:
             async with self._house.db.read() as conn:
                 scope = intent.values.get("scope", row.scope)
                 extent = await self._reckoner.extent(conn, scope, intent.values.get("restored", row.restored))
-        reckoned = await self._reckoner.reckon(world, row.id, extent)
+        in_mass = in_mass and intent.verb is not Verb.MERGE and (intent.ends or not intent.only_better)
+        reckoned = await self._reckoner.reckon(world, row.id, extent, in_mass=in_mass)
         if intent.only_better:
             kept = tuple(new for new in reckoned.open if not (new.fresh and new.outage_id == row.id))
             reckoned = replace(reckoned, open=kept)
-        return Prepared(intent=intent, world=world, reckoned=reckoned)
+        return Prepared(intent=intent, world=world, reckoned=reckoned, absorbed=absorbed)
 
     async def take(
         self,
@@ -89,9 +100,10 @@ class Effects:
             await outages.change(conn, outage_id, **intent.values)
         row = await outages.get(conn, outage_id)
         assert row is not None
-        if intent.verb is Verb.MERGE:
-            await self._absorb(conn, row)
-        await self._impacts(conn, row, prepared, now)
+        if prepared.absorbed is not None:
+            # Its messages come with the passing of the lead.
+            await outages.change(conn, row.merged_into, **prepared.absorbed)
+        last = await self._impacts(conn, row, prepared, now)
         promise = self._promise(row, intent, voice, now)
         speech = await self._speech(conn, row, number, intent, promise, voice, now)
         facts = revision_facts(
@@ -104,10 +116,11 @@ class Effects:
         )
         said = Said()
         if intent.speaks:
-            said = await self._say(conn, row, speech, prepared, now)
+            said = await self._say(conn, row, speech, prepared, last, now)
         if intent.ends and not said.in_wave:
+            reason = EndReason.OUTAGE_ENDED.value
             await planning.supersede(
-                conn, outage_id, row.episode, reason=EndReason.OUTAGE_ENDED.value, now=now, before=number
+                conn, outage_id, row.episode, reason=reason, now=now, before=number, replaced=False
             )
         await outages.change_revision(
             conn,
@@ -125,28 +138,28 @@ class Effects:
 
     # --- parts ---
 
-    async def _absorb(self, conn: Connection, row: Record) -> None:
-        """The other outage takes over what this one names; its messages come with the passing of the lead."""
-        other = await outages.get(conn, row.merged_into)
-        assert other is not None
-        known = {(e["kind"], e["id"]) for e in other.scope}
-        more = [e for e in row.scope if (e["kind"], e["id"]) not in known]
-        await outages.change(conn, other.id, scope=[*other.scope, *more])
-
-    async def _impacts(self, conn: Connection, row: Record, prepared: Prepared, now: datetime) -> None:
+    async def _impacts(self, conn: Connection, row: Record, prepared: Prepared, now: datetime) -> int:
+        """Closes and opens what was reckoned. The number of the last impact before."""
+        last = await places.last_impact(conn)
         if not prepared.intent.reckons:
-            return
+            return last
         reckoned = prepared.reckoned
         from_at = row.started_at if prepared.intent.verb in (Verb.DECLARE, Verb.REOPEN) else now
         back_at = min(prepared.intent.back_at or now, now)
         back_at = back_at if prepared.intent.only_better else now
-        await outages.close_impacts(conn, reckoned.close, outage_id=row.id, back_at=back_at, now=now)
         episodes = dict(prepared.world.episodes) | {row.id: row.episode}
+        if reckoned.mass is not None:
+            openings = opening_rows(reckoned.mass, episodes, outage_id=row.id, from_at=min(from_at, now), at=now)
+            await places.open_impacts(conn, reckoned.mass.bounds, openings)
+        await outages.close_impacts(conn, reckoned.close, outage_id=row.id, back_at=back_at, now=now)
         await outages.change(conn, row.id, inventory=prepared.world.inventory)
         await outages.open_new_impacts(
             conn, impact_rows(reckoned, episodes, outage_id=row.id, from_at=min(from_at, now), at=now)
         )
+        if reckoned.all_end:
+            await places.close_all(conn, row.id, back_at=back_at, now=now)
         await outages.bump_reckoning(conn)
+        return last
 
     def _promise(self, row: Record, intent: Intent, voice: Voice | None, now: datetime) -> datetime | None:
         if intent.ends:
@@ -190,19 +203,27 @@ class Effects:
             promise=promise,
             slow=promise is None,
             carried=voice.carried if voice else "",
-            others={
-                other.id: OtherVoice(
-                    outage_id=other.id,
-                    episode=other.episode,
-                    severity=other.severity,
-                    eta=other.eta,
-                    promise=other.next_update_by,
-                )
-                for other in open_rows
-            },
+            others=other_voices(open_rows),
         )
 
-    async def _say(self, conn: Connection, row: Record, speech: Speech, prepared: Prepared, now: datetime) -> Said:
+    async def _say(
+        self, conn: Connection, row: Record, speech: Speech, prepared: Prepared, last: int, now: datetime
+    ) -> Said:
+        """`last`: the number of the last impact before this change."""
+        gathering = await self._gathering(conn, speech, prepared, last)
+        if gathering is not None:
+            listed = await self._planner.targets(
+                conn, replace(speech, speaking=replace(speech.speaking, to_all=False)), prepared.reckoned.customers,
+                touched=(),
+            )  # fmt: skip
+            few = await self._waves.begin_from_impacts(conn, speech, gathering, listed, now)
+            if few is not None:
+                await self._planner.speak(conn, speech, few, said := Said(), now)
+            else:
+                said = Said(in_wave=True)
+            if prepared.intent.reckons:
+                await missing.add_missing_since(conn, self._house, speech, last, now)
+            return said
         touched = {key.customer_id for key in prepared.reckoned.touched}
         if speech.speaking.to_all and not prepared.intent.reckons:
             touched = await outages.impacted_customers(conn, row.id, row.episode)
@@ -213,10 +234,30 @@ class Effects:
         else:
             await self._planner.speak(conn, speech, targets, said, now)
         newly = {new.key: new.level for new in prepared.reckoned.open if new.outage_id == row.id}
-        await self._planner.unreachable(conn, speech, newly, now)
+        await missing.add_missing(conn, self._house, speech, newly, now)
         if prepared.intent.verb is Verb.MERGE:
             await self._hand_over_unreachable(conn, row.merged_into, speech, prepared, now)
         return said
+
+    async def _gathering(self, conn: Connection, speech: Speech, prepared: Prepared, last: int) -> Gathering | None:
+        """Whom a revision has to look at besides those that its reckoning lists, where these are too many to be listed:
+        what `Planner.targets` finds, as joins. None where the list will do.
+        """
+        reckoned, to_all = prepared.reckoned, speech.speaking.to_all
+        if reckoned.mass is not None:
+            # The first word of the only outage: nobody was told anything before.
+            alone = not reckoned.mass.bounds.beside
+            return Gathering(
+                hearing=0 if to_all else last,
+                told=None if alone else last,
+                led=to_all and not (alone and speech.episode == 1),
+            )
+        if reckoned.all_end:
+            return Gathering(hearing=None, told=None, led=True)
+        if not to_all or prepared.intent.reckons:
+            return None
+        many = await places.has_many_impacts(conn, speech.speaking.outage_id, self._reckoner.mass_from)
+        return Gathering(hearing=0, told=None, led=True) if many else None
 
     async def _hand_over_unreachable(
         self, conn: Connection, into: str, speech: Speech, prepared: Prepared, now: datetime
@@ -231,7 +272,7 @@ class Effects:
             episode=other.episode,
             revision=other.revision,
         )
-        await self._planner.unreachable(conn, theirs, taken, now)
+        await missing.add_missing(conn, self._house, theirs, taken, now)
 
     async def _stand(
         self,
@@ -263,52 +304,3 @@ class Effects:
         if values:
             await outages.change(conn, outage_id, **values)
         await look_again(conn, self._house, outage_id, now)
-
-
-def _merged(world: World, outage_id: str, into: str) -> World:
-    """The world in which the one outage's scope is the other's too."""
-    for one in (outage_id, into):
-        if one not in world.extents:
-            raise Conflict(f"{one} is not open to customers (any more): nothing can be merged with it")
-    mine, other = world.extents[outage_id], world.extents[into]
-    joined = Extent(scope=union((mine.scope, other.scope)), back=other.back)
-    return replace(world, extents=dict(world.extents) | {into: joined})
-
-
-async def look_again(conn: Connection, house: House, outage_id: str, now: datetime) -> Look:
-    """Reckon when the cadence has to look at this outage again, and keep it as a row."""
-    row = await outages.get(conn, outage_id)
-    assert row is not None
-    answer = look(house.cadence(row.severity), standing_of(row), now)
-    # What is to be asked right now is asked by whoever looks next: the ticker, at once.
-    at = now if answer.ask else answer.look_again_at or now
-    await outages.change(conn, outage_id, look_again_at=at)
-    return answer
-
-
-def standing_of(row: Record) -> Standing:
-    return Standing(
-        next_update_by=row.next_update_by,
-        promised_at=row.promised_at or row.created_at,
-        last_word_at=row.last_word_at or row.promised_at or row.created_at,
-        strikes=row.strikes,
-        eta=row.eta,
-        eta_passed_told=row.eta_passed_told,
-        reminded_promise=row.reminded_promise_at,
-        reminded_eta=row.reminded_eta_at,
-        wave=timedelta(seconds=row.wave_seconds),
-    )
-
-
-def touched_counts(touched: Mapping[Any, Level]) -> dict[str, dict[str, int]]:
-    """Customers and things by level, each customer at its worst."""
-    worst: dict[str, Level] = {}
-    things: dict[Level, int] = {}
-    for key, level in touched.items():
-        worst[key.customer_id] = max(level, worst.get(key.customer_id, Level.NO_IMPACT))
-        things[level] = things.get(level, 0) + 1
-    counts: dict[str, dict[str, int]] = {}
-    for level in sorted(things, reverse=True):
-        customers = sum(1 for value in worst.values() if value is level)
-        counts[level.word] = {"customers": customers, "circuits": things[level]}
-    return counts

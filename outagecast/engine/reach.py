@@ -22,7 +22,7 @@ from outagecast.domain.impact import (
 from outagecast.domain.levels import Level
 from outagecast.domain.network import Network
 from outagecast.domain.notices import ThingKey
-from outagecast.engine.reckoning import Extent, World
+from outagecast.engine.reckoned import Extent, World
 from outagecast.storage import views_reach
 from outagecast.storage.engine import Database
 from outagecast.storage.views_reach import Line

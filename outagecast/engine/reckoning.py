@@ -7,94 +7,37 @@ in a transaction that first checks that the world has not moved meanwhile (`Worl
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
 from outagecast.domain.impact import (
-    Assessment,
-    Scope,
     assess,
-    circuit_because,
-    circuit_level,
-    subscription_because,
-    subscription_level,
-    touched,
-    union,
 )
 from outagecast.domain.levels import Effect, Level
 from outagecast.domain.needs import ThingKind, ref_of
 from outagecast.domain.network import Network
 from outagecast.domain.notices import ThingKey
 from outagecast.domain.outage import ScopeEntry
-from outagecast.storage import inventory, outages, planning
-from outagecast.storage.engine import Database
-from outagecast.storage.planning import Touchable
+from outagecast.engine.judge import Judge, level_of
+from outagecast.engine.reckoned import Extent, Mass, NewImpact, Reckoned, World
+from outagecast.storage import inventory, outages, places, planning_things
+from outagecast.storage.engine import Connection, Database
+from outagecast.storage.places import Bounds
+from outagecast.storage.planning_things import Touchable
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Extent:
-    """How far one outage reaches: its scope with areas resolved, and what is back although the scope still names its
-    cause.
-    """
-
-    scope: Scope
-    back: frozenset[tuple[str, str]] = frozenset()
-    """(kind, id) of circuits, sites and customers."""
-
-    def spares(self, thing: Touchable) -> bool:
-        return bool(self.back) and (
-            ("circuit", thing.key.id) in self.back
-            or ("customer", thing.key.customer_id) in self.back
-            or (thing.site_id is not None and ("site", thing.site_id) in self.back)
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class World:
-    """The open outages and the network as read at one moment."""
-
-    generation: int
-    inventory: int
-    """The version of the inventory the network was built from."""
-    network: Network
-    extents: Mapping[str, Extent]
-    """By outage, the first declared first."""
-    episodes: Mapping[str, int]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NewImpact:
-    outage_id: str
-    key: ThingKey
-    level: Level
-    because: tuple[str, ...]
-    fresh: bool
-    """False where the interval only changes its level."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reckoned:
-    """The difference that one outage's change makes: impact intervals to close and to open."""
-
-    generation: int
-    close: tuple[int, ...] = ()
-    open: tuple[NewImpact, ...] = ()
-    closed: frozenset[ThingKey] = frozenset()
-    """Things whose present interval of the outage itself ends (perhaps for one of another level)."""
-    touched: Mapping[ThingKey, Level] = field(default_factory=dict)
-    """What the outage touches afterwards, at the union's level."""
-    touching: Mapping[ThingKey, tuple[str, ...]] = field(default_factory=dict)
-    """All open outages that touch each thing looked at."""
-    customers: frozenset[str] = frozenset()
-    """Whose impacts change."""
+MASS_FROM = 5_000
+"""Lines. Below that the list is quick, and what it is needed for is written in the same breath."""
 
 
 class Reckoner:
-    """Reads the world and reckons; keeps the built network as long as the inventory stays the same."""
+    """Reads the world and reckons; keeps the built network as long as the inventory stays the same.
 
-    def __init__(self, db: Database) -> None:
+    `mass_from`: so many lines are reckoned by their places, where the caller allows it.
+    """
+
+    def __init__(self, db: Database, *, mass_from: int = MASS_FROM) -> None:
         self._db = db
+        self.mass_from = mass_from
         self._network: tuple[int, Network] | None = None
         self._building = asyncio.Lock()
 
@@ -147,9 +90,9 @@ class Reckoner:
         """Whether this extent alone puts everything named at OUTAGE."""
         circuits = [ThingKey("circuit", item["id"], "") for item in named if item["kind"] == "circuit"]
         async with self._db.read() as conn:
-            rows = await planning.touchables(conn, circuits)
+            rows = await planning_things.touchables(conn, circuits)
         assessment = await asyncio.to_thread(assess, network, extent.scope)
-        by_id = {key.id: _level(assessment, thing) for key, thing in rows.items()}
+        by_id = {key.id: level_of(assessment, thing) for key, thing in rows.items()}
         parts = {
             "element": assessment.elements,
             "service": assessment.services,
@@ -159,26 +102,82 @@ class Reckoner:
         }
         return all(parts.get(item["kind"], {}).get(item["id"], Level.NO_IMPACT) is Level.OUTAGE for item in named)
 
-    async def reckon(self, world: World, outage_id: str, extent: Extent | None) -> Reckoned:
-        """What changes when this outage's extent becomes `extent`; None: it ends."""
+    async def reckon(self, world: World, outage_id: str, extent: Extent | None, *, in_mass: bool = False) -> Reckoned:
+        """What changes when this outage's extent becomes `extent`; None: it ends. `in_mass`: what is newly touched
+        need not be listed where it is very much.
+        """
         extents = {o: e for o, e in world.extents.items() if o != outage_id}
         if extent is not None:
             extents[outage_id] = extent
-        judge = _Judge(world.network, extents)
+        judge = Judge(world.network, extents)
+        if in_mass and extent is None and await self._ends_in_mass(outage_id, judge):
+            return await self._end(world, outage_id, judge)
         parts = await asyncio.to_thread(judge.parts_touched_by, outage_id)
         async with self._db.read() as conn:
-            found = await planning.candidates(conn, **parts)
+            mass = await self._mass(conn, world, outage_id, judge, parts) if in_mass and extent is not None else None
+            if mass is None:
+                found = await planning_things.candidates(conn, **parts)
+            else:
+                found = await _one_by_one(conn, mass.bounds, parts)
             now_open = {_key(row): row for row in await outages.open_impacts(conn, outage_id)}
             gone = [key for key in now_open if key not in found]
-            found |= await planning.touchables(conn, gone)
+            found |= await planning_things.touchables(conn, gone)
             rows = await outages.open_impacts_of_things(conn, {key.id for key in found})
         before = {(row.outage_id, _key(row)): row for row in rows if _key(row) in found}
-        return await asyncio.to_thread(_difference, world, judge, outage_id, found, before)
+        answer = await asyncio.to_thread(_difference, world, judge, outage_id, found, before)
+        return answer if mass is None else replace(answer, mass=mass)
+
+    async def _ends_in_mass(self, outage_id: str, judge: Judge) -> bool:
+        """Whether very much ends, and nothing becomes another outage's that is not already: that takes two others."""
+        if len(judge.outages) > 1:
+            return False
+        async with self._db.read() as conn:
+            return await places.has_many_impacts(conn, outage_id, self.mass_from)
+
+    async def _end(self, world: World, outage_id: str, judge: Judge) -> Reckoned:
+        """Lists only what another outage touches as well."""
+        async with self._db.read() as conn:
+            held = await places.held_twice(conn, outage_id, judge.outages)
+            found = await planning_things.touchables(conn, held)
+            rows = await outages.open_impacts_of_things(conn, {key.id for key in found})
+        before = {(row.outage_id, _key(row)): row for row in rows if _key(row) in found}
+        answer = await asyncio.to_thread(_difference, world, judge, outage_id, found, before)
+        return replace(answer, all_end=True)
+
+    async def _mass(
+        self, conn: Connection, world: World, outage_id: str, judge: Judge, parts: Mapping[str, list[Any]]
+    ) -> Mass | None:
+        """None where it is little, or where places do not tell who is touched."""
+        bounds = judge.bounds(parts, beside=tuple(world.extents))
+        if bounds is None or not await places.are_many(conn, bounds, self.mass_from):
+            return None
+        found = await places.places(conn, bounds)
+        opened = await asyncio.to_thread(judge.places, found, outage_id)
+        return None if opened is None else Mass(bounds=bounds, open=opened)
+
+
+async def _one_by_one(conn: Connection, bounds: Bounds, parts: Mapping[str, list[Any]]) -> dict[ThingKey, Touchable]:
+    """What is within reach and set apart from its place."""
+    needs, services, sites = set(bounds.need_ids), set(bounds.service_ids), set(bounds.site_ids)
+    circuits, customers = set(parts["circuit_ids"]), set(parts["customer_ids"])
+    named = await planning_things.candidates(
+        conn, need_ids=[], service_ids=[], site_ids=[], circuit_ids=bounds.circuits, customer_ids=bounds.customers
+    )
+    within = {
+        key: thing
+        for key, thing in named.items()
+        if thing.need_id in needs
+        or thing.service_id in services
+        or thing.site_id in sites
+        or (key.kind == "circuit" and key.id in circuits)
+        or key.customer_id in customers
+    }
+    return within | await places.set_apart(conn, bounds)
 
 
 def _difference(
     world: World,
-    judge: "_Judge",
+    judge: Judge,
     outage_id: str,
     found: Mapping[ThingKey, Touchable],
     before: Mapping[tuple[str, ThingKey], Any],
@@ -225,99 +224,6 @@ def _difference(
     )
 
 
-class _Judge:
-    """Levels of things under any subset of the open outages; each subset is assessed once."""
-
-    def __init__(self, network: Network, extents: Mapping[str, Extent]) -> None:
-        self._network = network
-        self._extents = extents
-        self._assessed: dict[frozenset[str], Assessment] = {}
-        self._all = frozenset(extents)
-        self._sparing = frozenset(o for o, e in extents.items() if e.back)
-        self.outages = tuple(extents)
-
-    def parts_touched_by(self, outage_id: str) -> dict[str, list[Any]]:
-        """The needs, services, sites, circuits and customers through which an outage may touch things."""
-        if outage_id not in self._all:
-            return {"need_ids": [], "service_ids": [], "site_ids": [], "circuit_ids": [], "customer_ids": []}
-        alone = self._assess(frozenset({outage_id}))
-        together, without = self._assess(self._all), self._assess(self._all - {outage_id})
-        return {
-            "need_ids": _worse(alone.needs, together.needs, without.needs),
-            "service_ids": _worse(alone.services, together.services, without.services),
-            "site_ids": _worse(alone.sites, together.sites, without.sites),
-            "circuit_ids": _worse(alone.circuits, together.circuits, without.circuits),
-            "customer_ids": _worse(alone.customers, together.customers, without.customers),
-        }
-
-    def level(self, thing: Touchable) -> Level:
-        return _level(self._assess(self._bearing(thing)), thing)
-
-    def touched_by(self, thing: Touchable, level: Level) -> tuple[str, ...]:
-        """The open outages that touch a thing, the first declared first."""
-        if level is Level.NO_IMPACT:
-            return ()
-        bearing = self._bearing(thing)
-        return tuple(
-            o
-            for o in self.outages
-            if o in bearing
-            and touched(
-                alone=_level(self._assess(frozenset({o})), thing),
-                together=level,
-                without=_level(self._assess(bearing - {o}), thing),
-            )
-        )
-
-    def because(self, thing: Touchable, outage_id: str) -> tuple[str, ...]:
-        alone = self._assess(frozenset({outage_id}))
-        return _because(alone, thing) or _because(self._assess(self._bearing(thing)), thing)
-
-    def _bearing(self, thing: Touchable) -> frozenset[str]:
-        """The outages that may bear on a thing: all but those that have it back."""
-        if not self._sparing:
-            return self._all
-        return self._all - {o for o in self._sparing if self._extents[o].spares(thing)}
-
-    def _assess(self, which: frozenset[str]) -> Assessment:
-        found = self._assessed.get(which)
-        if found is None:
-            scope = union(self._extents[o].scope for o in which)
-            found = self._assessed[which] = assess(self._network, scope)
-        return found
-
-
-def _level(assessment: Assessment, thing: Touchable) -> Level:
-    if thing.key.kind == "service":
-        return subscription_level(assessment, customer_id=thing.key.customer_id, service_id=thing.key.id)
-    return circuit_level(
-        assessment,
-        circuit_id=thing.key.id,
-        customer_id=thing.key.customer_id,
-        need_id=thing.need_id,
-        service_id=thing.service_id,
-        site_id=thing.site_id,
-    )
-
-
-def _because(assessment: Assessment, thing: Touchable) -> tuple[str, ...]:
-    if thing.key.kind == "service":
-        return subscription_because(assessment, customer_id=thing.key.customer_id, service_id=thing.key.id)
-    return circuit_because(
-        assessment,
-        circuit_id=thing.key.id,
-        customer_id=thing.key.customer_id,
-        need_id=thing.need_id,
-        service_id=thing.service_id,
-        site_id=thing.site_id,
-    )
-
-
-def _worse(alone: Mapping[Any, Level], together: Mapping[Any, Level], without: Mapping[Any, Level]) -> list[Any]:
-    more = (k for k, level in together.items() if k not in alone and level > without.get(k, Level.NO_IMPACT))
-    return [*alone, *more]
-
-
 def _key(row: Any) -> ThingKey:
     return ThingKey(row.thing_kind, row.thing_id, row.customer_id)
 
@@ -327,24 +233,3 @@ async def _resolve(conn: Any, entry: ScopeEntry) -> Iterable[tuple[str, str]]:
     if entry.kind != "area":
         return [(entry.kind, entry.id)]
     return [("site", site_id) for site_id in await inventory.sites_of_area(conn, entry.id)]
-
-
-def impact_rows(
-    reckoned: Reckoned, episodes: Mapping[str, int], *, outage_id: str, from_at: datetime, at: datetime
-) -> list[outages.ImpactRow]:
-    """The intervals to open as rows: what the outage newly touches lasts since `from_at`, everything else changes
-    `at` now.
-    """
-    return [
-        outages.ImpactRow(
-            outage_id=new.outage_id,
-            episode=episodes[new.outage_id],
-            thing_kind=new.key.kind,
-            thing_id=new.key.id,
-            customer_id=new.key.customer_id,
-            level=int(new.level),
-            from_at=from_at if new.fresh and new.outage_id == outage_id else at,
-            because=new.because,
-        )
-        for new in reckoned.open
-    ]

@@ -5,7 +5,7 @@ The machinery under `operations.py`; one transaction a verb.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -23,16 +23,16 @@ from outagecast.domain.outage import (
     Verb,
 )
 from outagecast.domain.timeline import Happened
-from outagecast.engine import intents, records
+from outagecast.engine import declaring, intents, records
 from outagecast.engine.brakes import Brake, Brakes
 from outagecast.engine.crashpoints import Boundary, Crash, boundary, never, transact
+from outagecast.engine.declaring import Idempotency
 from outagecast.engine.effects import Effects, Prepared, WorldMoved
 from outagecast.engine.house import House
 from outagecast.engine.intents import Intent
-from outagecast.engine.planner import Said
-from outagecast.engine.reckoning import NewImpact
+from outagecast.engine.planned import Said
 from outagecast.engine.records import HAPPENED, Told
-from outagecast.storage import outages, planning
+from outagecast.storage import outages, places, planning_hearers
 from outagecast.storage.batches import Record
 from outagecast.storage.engine import Connection
 
@@ -40,15 +40,6 @@ TRIES = 5
 """How often a verb reckons again because another process was quicker; in one process verbs queue up."""
 ZERO = timedelta(0)
 T = TypeVar("T")
-NEW = "(new)"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Idempotency:
-    """The caller's key for one request, and the hash of its body."""
-
-    key: str
-    body_hash: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,18 +83,7 @@ class Revising:
 
     async def existing(self, declaration: Declaration, actor: Actor, idempotency: Idempotency | None) -> Told | None:
         async with self._db.read() as conn:
-            if idempotency is not None:
-                known = await outages.idempotent(conn, actor.name, idempotency.key)
-                if known is not None and known.body_hash != idempotency.body_hash:
-                    raise Invalid.one("Idempotency-Key", "this key was used with another body; take a new one")
-                if known is not None:
-                    row = await records.outage_row(conn, known.outage_id)
-                    return await records.told(conn, row.id, row.revision, created=False)
-            if declaration.external_ref:
-                row = await outages.by_external_ref(conn, declaration.external_ref)
-                if row is not None:
-                    return await records.told(conn, row.id, row.revision, created=False)
-        return None
+            return await declaring.existing(conn, declaration, actor, idempotency)
 
     def undo_for(self, undo_for: timedelta | None, severity: str) -> timedelta:
         return self._house.cadences[severity].undo_for if undo_for is None else undo_for
@@ -119,11 +99,15 @@ class Revising:
     ) -> Told:
         now = self._house.clock()
         change = intents.declaration_json(declaration)
-        values = _new_row(declaration, now, actor, monitor)
-        provisional = SimpleNamespace(**values, id=NEW)
-        prepared = await self._effects.prepare(provisional, intents.declare(provisional, change))
+        values = declaring.new_row(declaration, now, actor, monitor)
+        provisional = SimpleNamespace(**values, id=declaring.NEW)
+        prepared = await self._effects.prepare(provisional, intents.declare(provisional, change), in_mass=True)
 
         async def work(conn: Connection) -> Told:
+            # Once more, now that nobody else can: another daemon may have got the same call meanwhile.
+            existing = await declaring.existing(conn, declaration, actor, idempotency)
+            if existing is not None:
+                return existing
             brake = held_because or (None if declaration.release else Brake.DRAFT.value)
             if brake is None:
                 brake = await self.brake(conn, prepared, actor, now)
@@ -151,7 +135,7 @@ class Revising:
             if declaration.note:
                 await records.note(conn, outage_id, 1, actor, now, declaration.note)
             if not brake and pending_until is None:
-                await self._effects.take(conn, outage_id, 1, _renamed(prepared, outage_id), now)
+                await self._effects.take(conn, outage_id, 1, declaring.renamed(prepared, outage_id), now)
             return await records.told(conn, outage_id, 1, created=True)
 
         return await transact(self._db, self._crash, Boundary.DECLARE, work)
@@ -189,7 +173,9 @@ class Revising:
         revision = first if draft else held[0]
         verb, change = (Verb.DECLARE if draft else Verb(revision.verb)), dict(revision.change)
         intent = intents.declare(row, change) if draft else self._intend(row, verb, change, now)
-        prepared = await self._effects.prepare(row, intent)
+        prepared = await self._effects.prepare(row, intent, in_mass=True)
+        async with self._db.read() as conn:
+            customers = await _customers(conn, prepared)
         authors = {revision.actor} if revision.actor_kind != ActorKind.MONITOR.value else set()
         return WaitingStep(
             row=row,
@@ -199,7 +185,7 @@ class Revising:
             held=revision.number if revision.state == RevisionState.HELD.value else None,
             held_because=row.held_because if draft else revision.held_because,
             authors=frozenset(authors | ({changed} if draft and changed else set())),
-            customers=_customers(prepared),
+            customers=customers,
             ends=prepared.intent.ends,
         )
 
@@ -236,7 +222,7 @@ class Revising:
         intents.check_status(OutageStatus(row.status), verb)
         if row.status == OutageStatus.DRAFT.value:
             return await self._change_draft(row, verb, change, actor, now, note)
-        prepared = await self._effects.prepare(row, self._intend(row, verb, change, now))
+        prepared = await self._effects.prepare(row, self._intend(row, verb, change, now), in_mass=True)
         undo = self.undo_for(undo_for, row.severity)
         return await self.start(row, verb, change, actor, undo, now, prepared, what=HAPPENED[verb], note=note)
 
@@ -304,7 +290,8 @@ class Revising:
         try:
             if verb is not Verb.DECLARE:  # it may have ended since this was decided
                 intents.check_status(OutageStatus(row.status), verb)
-            prepared = await self._effects.prepare(row, self._intend(row, verb, dict(revision.change), now))
+            intent = self._intend(row, verb, dict(revision.change), now)
+            prepared = await self._effects.prepare(row, intent, in_mass=True)
         except (Conflict, Invalid) as error:
             await self._drop(row, revision, str(error), now)
             return 0
@@ -409,53 +396,25 @@ class Revising:
                 raise AssertionError(f"{verb} is said at once and never waits")
 
     async def brake(self, conn: Connection, prepared: Prepared, actor: Actor, now: datetime) -> Brake | None:
-        customers = {new.key.customer_id for new in prepared.reckoned.open if new.fresh}
-        texts = 0
-        if self._house.safety.sms_per_day and ChannelName.SMS in self._house.channels:
-            told = {key.customer_id for key in prepared.reckoned.touched} | customers
-            texts = len(await planning.addresses_hearing(conn, told, [ChannelName.SMS]))
+        safety, mass = self._house.safety, prepared.reckoned.mass
+        fresh = {new.key.customer_id for new in prepared.reckoned.open if new.fresh}
+        customers, texts = len(fresh), 0
+        if mass is not None and (safety.approve_above or safety.customers_per_hour):
+            customers = await places.customers_within(conn, mass.bounds, fresh)
+        if safety.sms_per_day and ChannelName.SMS in self._house.channels:
+            told = {key.customer_id for key in prepared.reckoned.touched} | fresh
+            texts = (
+                len(await planning_hearers.addresses_hearing(conn, told, [ChannelName.SMS]))
+                if mass is None
+                else await places.addresses_within(conn, mass.bounds, told, ChannelName.SMS)
+            )
         return await self._brakes.check(
-            conn, actor=actor, customers=len(customers), texts=texts, message=prepared.intent.message, now=now
+            conn, actor=actor, customers=customers, texts=texts, message=prepared.intent.message, now=now
         )
 
 
-def _new_row(declaration: Declaration, now: datetime, actor: Actor, monitor: str) -> dict[str, Any]:
-    return {
-        "kind": "outage",
-        "title": declaration.title,
-        "severity": declaration.severity.value,
-        "effect": declaration.effect.value,
-        "cause": declaration.cause,
-        "cause_code": declaration.cause_code,
-        "eta": declaration.eta,
-        "eta_from": declaration.eta_from,
-        "eta_slips": 0,
-        "at_risk_until": declaration.at_risk_until,
-        "started_at": min(declaration.started_at or now, now),
-        "created_at": now,
-        "created_by": actor.name,
-        "owner": declaration.owner,
-        "external_ref": declaration.external_ref,
-        "monitor": monitor,
-        "estimated_customers": declaration.estimated_customers,
-        "scope": [intents.scope_json(entry) for entry in declaration.scope],
-        "restored": [],
-        "episode": 1,
-        "revision": 1,
-    }
-
-
-def _renamed(prepared: Prepared, outage_id: str) -> Prepared:
-    """A declaration is reckoned before its number is drawn; give the impacts their outage's real name."""
-    reckoned = prepared.reckoned
-    opened = tuple([_renamed_impact(new, outage_id) if new.outage_id == NEW else new for new in reckoned.open])
-    return replace(prepared, reckoned=replace(reckoned, open=opened))
-
-
-def _renamed_impact(new: NewImpact, outage_id: str) -> NewImpact:
-    # `replace` costs three times as much, and there is one for every line that is down.
-    return NewImpact(outage_id=outage_id, key=new.key, level=new.level, because=new.because, fresh=new.fresh)
-
-
-def _customers(prepared: Prepared) -> int:
-    return len({key.customer_id for key in prepared.reckoned.touched})
+async def _customers(conn: Connection, prepared: Prepared) -> int:
+    """How many a step touches."""
+    touched = {key.customer_id for key in prepared.reckoned.touched}
+    mass = prepared.reckoned.mass
+    return len(touched) if mass is None else await places.customers_within(conn, mass.bounds, touched)

@@ -4,6 +4,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,14 +14,16 @@ from outagecast.domain.outage import END_VERBS, Verb
 from outagecast.domain.suppression import EndReason
 from outagecast.engine.crashpoints import Boundary, Crash, never, transact
 from outagecast.engine.house import House
-from outagecast.engine.planner import OtherVoice, Planner, Said, Speech
-from outagecast.storage import outages, planning
+from outagecast.engine.planned import Said, Speech, other_voices
+from outagecast.engine.planner import Planner
+from outagecast.storage import outages, planning, reached
 from outagecast.storage import waves as rows
 from outagecast.storage.engine import Connection
+from outagecast.storage.reached import Gathering
 
 LIMIT = 20_000
-CHUNK = 2_000
-"""Addresses a transaction: about a quarter of a second of the writer's time."""
+CHUNK = 4_000
+"""Addresses a transaction: about a tenth of a second of the writer's time."""
 
 
 class Waves:
@@ -37,6 +40,22 @@ class Waves:
         """Note the wave and its addresses in the verb's own transaction; the first chunk follows at once after it."""
         context = _freeze(speech)
         await rows.begin(conn, speech.speaking.outage_id, speech.revision, context, targets, now)
+
+    async def begin_from_impacts(
+        self, conn: Connection, speech: Speech, gathering: Gathering, more: Sequence[int], now: datetime
+    ) -> list[int] | None:
+        """The same for all whom the outage's impacts concern, and `more`. Where these are no more than one transaction
+        takes, they are given back and there is no wave.
+        """
+        outage_id = speech.speaking.outage_id
+        wave_id = await rows.open_wave(conn, outage_id, speech.revision, _freeze(speech), now)
+        await reached.gather(conn, wave_id, outage_id, speech.episode, self._house.channels, gathering)
+        await rows.add_addresses(conn, wave_id, more)
+        if await rows.count_addresses(conn, wave_id) > self.limit:
+            return None
+        few = await rows.next_addresses(conn, wave_id, 0, self.limit)
+        await rows.drop(conn, wave_id)
+        return few
 
     async def advance(self) -> int:
         """Plan the next chunk of every open wave; how many addresses were planned. Zero: nothing is left to do."""
@@ -56,7 +75,7 @@ class Waves:
             if wave is None or wave.done_at is not None:
                 return 0
             part = await rows.next_addresses(conn, wave_id, wave.cursor, self._chunk)
-            speech = _thaw(wave.context)
+            speech = _as_of_now(_thaw(wave.context), await outages.open_ones(conn))
             said = Said(voices=dict(wave.context["voices"]))
             await self._planner.speak(conn, speech, part, said, now)
             await outages.add_told(conn, wave.outage_id, wave.revision, len(said.newly_told))
@@ -68,6 +87,7 @@ class Waves:
                     reason=EndReason.OUTAGE_ENDED.value,
                     now=now,
                     before=speech.revision,
+                    replaced=False,
                 )
             context = wave.context | {"voices": said.voices}
             await rows.advance(conn, wave_id, part[-1] if part else wave.cursor, context, None if part else now)
@@ -76,6 +96,16 @@ class Waves:
         planned = await transact(self._house.db, self._crash, Boundary.WAVE, work)
         self._house.changes.notify()
         return planned
+
+
+def _as_of_now(speech: Speech, open_rows: Sequence[Any]) -> Speech:
+    """What the revision says is frozen; which other outages are open is not: since it began they may have told the
+    addresses that are still to come.
+    """
+    own = speech.speaking.outage_id
+    others = [row for row in open_rows if row.id != own]
+    etas = {row.id: row.eta for row in others} | {own: speech.speaking.etas.get(own)}
+    return replace(speech, speaking=replace(speech.speaking, etas=etas), others=other_voices(others))
 
 
 def _freeze(speech: Speech) -> dict[str, Any]:
@@ -96,10 +126,6 @@ def _freeze(speech: Speech) -> dict[str, Any]:
         "promise": _micros(speech.promise),
         "slow": speech.slow,
         "carried": speech.carried,
-        "others": {
-            o: {"episode": v.episode, "severity": v.severity, "eta": _micros(v.eta), "promise": _micros(v.promise)}
-            for o, v in speech.others.items()
-        },
         "voices": {},
     }
 
@@ -116,16 +142,6 @@ def _thaw(c: dict[str, Any]) -> Speech:
         etas={o: _time(eta) for o, eta in c["etas"].items()},
         eta_passed=c["eta_passed"],
     )
-    others = {
-        o: OtherVoice(
-            outage_id=o,
-            episode=v["episode"],
-            severity=v["severity"],
-            eta=_time(v["eta"]),
-            promise=_time(v["promise"]),
-        )
-        for o, v in c["others"].items()
-    }
     return Speech(
         speaking=speaking,
         episode=c["episode"],
@@ -134,7 +150,7 @@ def _thaw(c: dict[str, Any]) -> Speech:
         promise=_time(c["promise"]),
         slow=c["slow"],
         carried=c["carried"],
-        others=others,
+        others={},
     )
 
 

@@ -1,39 +1,30 @@
-"""What planning reads and writes: who hears of a thing, what they were told, and the rows that say it."""
+"""What planning reads and writes: what addresses were told, and the rows that say it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal, or_, select, union_all, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import case, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.domain.delivery import LEFT, DeliveryState
 from outagecast.domain.facts import Line, thaw_own
 from outagecast.domain.levels import Level
-from outagecast.domain.message import ChannelName
 from outagecast.domain.notices import END_KINDS, AddressHistory, Lead, NoticeKind, Role, ThingKey
 from outagecast.domain.suppression import SuppressReason
 from outagecast.storage.batches import Record, among, chunks
+from outagecast.storage.bulk import insert_rows
 from outagecast.storage.driver import execute_many
 from outagecast.storage.tables import (
     addresses,
-    circuits,
-    contacts,
-    customers,
     deliveries,
-    impacts,
     leads,
     notices,
-    outages,
-    services,
-    sites,
-    subscriptions,
 )
 from outagecast.storage.types import compact
 
-ACTIVE = "active"
 LEFT_WORDS = tuple(state.value for state in LEFT)
 WAITING_WORDS = tuple(
     state.value for state in (DeliveryState.PLANNED, DeliveryState.LEASED, DeliveryState.EXPIRED, DeliveryState.FAILED)
@@ -42,101 +33,6 @@ WAITING_WORDS = tuple(
 SAID_WORDS = (DeliveryState.ACCEPTED.value, DeliveryState.DELIVERED.value)
 END_WORDS = tuple(kind.value for kind in END_KINDS)
 UNSENT_WORDS = (DeliveryState.PLANNED.value, DeliveryState.LEASED.value)
-
-
-# --- things ---
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Touchable:
-    """A circuit, or the subscription to a service (kind `service`), with everything its level depends on."""
-
-    key: ThingKey
-    need_id: int | None
-    service_id: str | None
-    site_id: str | None
-
-
-async def candidates(
-    conn: AsyncConnection,
-    *,
-    need_ids: Iterable[int],
-    service_ids: Iterable[str],
-    site_ids: Iterable[str],
-    circuit_ids: Iterable[str],
-    customer_ids: Iterable[str],
-) -> dict[ThingKey, Touchable]:
-    """Every active thing of an active customer that any of these may touch."""
-    found: dict[ThingKey, Touchable] = {}
-    wanted: list[tuple[ColumnElement[Any], Iterable[Any]]] = [
-        (circuits.c.need_id, need_ids),
-        (circuits.c.service_id, list(service_ids)),
-        (circuits.c.site_id, site_ids),
-        (circuits.c.id, circuit_ids),
-        (circuits.c.customer_id, list(customer_ids)),
-    ]
-    for column, values in wanted:
-        for part in chunks(values):
-            for row in await conn.execute(_circuits().where(among(column, part))):
-                key = ThingKey("circuit", row.id, row.customer_id)
-                found[key] = Touchable(key=key, need_id=row.need_id, service_id=row.service_id, site_id=row.site_id)
-    for column, values in ((subscriptions.c.service_id, service_ids), (subscriptions.c.customer_id, customer_ids)):
-        for part in chunks(values):
-            for row in await conn.execute(_subscriptions().where(among(column, part))):
-                key = ThingKey("service", row.service_id, row.customer_id)
-                found[key] = Touchable(key=key, need_id=None, service_id=row.service_id, site_id=None)
-    return found
-
-
-async def touchables(conn: AsyncConnection, keys: Iterable[ThingKey]) -> dict[ThingKey, Touchable]:
-    """The things themselves, also those that are no longer active."""
-    keys = list(keys)
-    found: dict[ThingKey, Touchable] = {
-        key: Touchable(key=key, need_id=None, service_id=key.id, site_id=None) for key in keys if key.kind == "service"
-    }
-    for part in chunks(key.id for key in keys if key.kind == "circuit"):
-        query = select(
-            circuits.c.id, circuits.c.customer_id, circuits.c.need_id, circuits.c.service_id, circuits.c.site_id
-        )
-        for row in await conn.execute(query.where(among(circuits.c.id, part))):
-            key = ThingKey("circuit", row.id, row.customer_id)
-            found[key] = Touchable(key=key, need_id=row.need_id, service_id=row.service_id, site_id=row.site_id)
-    return found
-
-
-def _circuits() -> Select[Any]:
-    return (
-        select(circuits.c.id, circuits.c.customer_id, circuits.c.need_id, circuits.c.service_id, circuits.c.site_id)
-        .join(customers, customers.c.id == circuits.c.customer_id)
-        .where(circuits.c.status == ACTIVE, customers.c.status == ACTIVE)
-    )
-
-
-def _subscriptions() -> Select[Any]:
-    return (
-        select(subscriptions.c.service_id, subscriptions.c.customer_id)
-        .join(customers, customers.c.id == subscriptions.c.customer_id)
-        .where(subscriptions.c.status == ACTIVE, customers.c.status == ACTIVE)
-    )
-
-
-# --- who hears ---
-
-
-async def addresses_hearing(
-    conn: AsyncConnection, customer_ids: Iterable[str], channels: Iterable[ChannelName]
-) -> dict[int, set[str]]:
-    """Which addresses hear for which of these customers: their own contacts', and their parents' where `told_via`
-    says so.
-    """
-    found: dict[int, set[str]] = {}
-    columns = [_contact_column(channel) for channel in channels]
-    for part in chunks(customer_ids):
-        for column in columns:
-            for query in (_own(column, among(customers.c.id, part)), _via_parent(column, among(customers.c.id, part))):
-                for address_id, customer_id in await conn.execute(query):
-                    found.setdefault(address_id, set()).add(customer_id)
-    return found
 
 
 async def addresses_led(conn: AsyncConnection, outage_id: str, episode: int) -> set[int]:
@@ -166,213 +62,6 @@ async def addresses_waiting(conn: AsyncConnection, outage_id: str, episode: int)
         deliveries.c.address_id.is_not(None),
     )
     return {row.address_id for row in await conn.execute(query.distinct())}
-
-
-async def hearers(conn: AsyncConnection, address_ids: Sequence[int]) -> list[Record]:
-    """A row for each contact behind these addresses and each customer it hears for."""
-    parts = []
-    for channel in ChannelName:
-        column = _contact_column(channel)
-        for own in (True, False):
-            link = (
-                and_(customers.c.id == contacts.c.customer_id, _hears_itself())
-                if own
-                else and_(customers.c.parent_id == contacts.c.customer_id, customers.c.told_via.in_(("parent", "both")))
-            )
-            parts.append(
-                select(
-                    column.label("address_id"),
-                    literal(channel.value).label("channel"),
-                    contacts.c.id.label("contact_id"),
-                    contacts.c.name,
-                    contacts.c.status,
-                    contacts.c.language,
-                    contacts.c.timezone,
-                    contacts.c.channels,
-                    contacts.c.notify,
-                    contacts.c.quiet_hours,
-                    contacts.c.wake_for,
-                    customers.c.id.label("customer_id"),
-                    customers.c.language.label("customer_language"),
-                    customers.c.timezone.label("customer_timezone"),
-                    customers.c.tier,
-                )
-                .select_from(contacts)
-                .join(customers, link)
-                .where(among(column, address_ids))
-            )
-    return list((await conn.execute(union_all(*parts))).all())
-
-
-async def address_rows(conn: AsyncConnection, address_ids: Sequence[int]) -> dict[int, Record]:
-    return {row.id: row for row in await conn.execute(select(addresses).where(among(addresses.c.id, address_ids)))}
-
-
-async def unreachable(conn: AsyncConnection, customer_ids: Iterable[str], channels: Iterable[ChannelName]) -> list[str]:
-    """Those of these customers for whom no active contact has any address on these channels."""
-    wanted = list(customer_ids)
-    reached: set[str] = set()
-    for part in chunks(wanted):
-        for channel in channels:
-            column = _contact_column(channel)
-            for query in (_own(column, among(customers.c.id, part)), _via_parent(column, among(customers.c.id, part))):
-                reached.update(customer_id for _, customer_id in await conn.execute(query))
-    return [customer_id for customer_id in wanted if customer_id not in reached]
-
-
-async def contacts_without(
-    conn: AsyncConnection, customer_ids: Iterable[str], channels: Iterable[ChannelName]
-) -> list[Record]:
-    """Contacts that ask for a channel by name and have no address there: (contact_id, customer_id, channel)."""
-    found: list[Record] = []
-    for part in chunks(customer_ids):
-        for channel in channels:
-            column = _contact_column(channel)
-            query = select(
-                contacts.c.id.label("contact_id"), contacts.c.customer_id, literal(channel.value).label("channel")
-            ).where(
-                among(contacts.c.customer_id, part),
-                contacts.c.status == ACTIVE,
-                column.is_(None),
-                contacts.c.channels.like(f"%{channel.value}%"),
-            )
-            found.extend((await conn.execute(query)).all())
-    return found
-
-
-async def contacts_hearing(conn: AsyncConnection, customer_ids: Iterable[str]) -> int:
-    """How many active contacts hear for these customers."""
-    found: set[str] = set()
-    for part in chunks(customer_ids):
-        for link in (
-            and_(contacts.c.customer_id == customers.c.id, _hears_itself()),
-            and_(contacts.c.customer_id == customers.c.parent_id, customers.c.told_via.in_(("parent", "both"))),
-        ):
-            query = (
-                select(contacts.c.id)
-                .select_from(customers)
-                .join(contacts, link)
-                .where(among(customers.c.id, part), contacts.c.status == ACTIVE)
-            )
-            found.update(row.id for row in await conn.execute(query))
-    return len(found)
-
-
-async def customer_names(conn: AsyncConnection, customer_ids: Iterable[str]) -> dict[str, str]:
-    return await _names(conn, customers, set(customer_ids))
-
-
-def _contact_column(channel: ChannelName) -> ColumnElement[Any]:
-    match channel:
-        case ChannelName.EMAIL:
-            return contacts.c.email_id
-        case ChannelName.SMS:
-            return contacts.c.phone_id
-
-
-def _hears_itself() -> ColumnElement[bool]:
-    # Told via a parent that is not there, a customer hears for himself.
-    return or_(customers.c.told_via != "parent", func.coalesce(customers.c.parent_id, "") == "")
-
-
-def _own(column: ColumnElement[Any], which: ColumnElement[bool]) -> Select[Any]:
-    return (
-        select(column, customers.c.id)
-        .select_from(customers)
-        .join(contacts, contacts.c.customer_id == customers.c.id)
-        .where(which, _hears_itself(), contacts.c.status == ACTIVE, column.is_not(None))
-    )
-
-
-def _via_parent(column: ColumnElement[Any], which: ColumnElement[bool]) -> Select[Any]:
-    return (
-        select(column, customers.c.id)
-        .select_from(customers)
-        .join(contacts, contacts.c.customer_id == customers.c.parent_id)
-        .where(which, customers.c.told_via.in_(("parent", "both")), contacts.c.status == ACTIVE, column.is_not(None))
-    )
-
-
-# --- what is, and what was told ---
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ThingWords:
-    """A thing in its customer's own words."""
-
-    customer: str
-    label: str
-    place: str
-    service: str
-    zone: str
-
-
-async def open_things(conn: AsyncConnection, customer_ids: Iterable[str]) -> list[Record]:
-    """Every open impact of these customers: (thing_kind, thing_id, customer_id, level, outage_id, from_at), first
-    outage first.
-    """
-    found: list[Record] = []
-    for part in chunks(customer_ids):
-        query = (
-            select(
-                impacts.c.thing_kind,
-                impacts.c.thing_id,
-                impacts.c.customer_id,
-                impacts.c.level,
-                impacts.c.outage_id,
-                impacts.c.from_at,
-            )
-            .join(outages, outages.c.id == impacts.c.outage_id)
-            .where(among(impacts.c.customer_id, part), impacts.c.to_at.is_(None))
-            .order_by(outages.c.number)
-        )
-        found.extend((await conn.execute(query)).all())
-    return found
-
-
-async def words_for(conn: AsyncConnection, keys: Iterable[ThingKey]) -> dict[ThingKey, ThingWords]:
-    keys = set(keys)
-    found: dict[ThingKey, ThingWords] = {}
-    for part in chunks(key.id for key in keys if key.kind == "circuit"):
-        query = (
-            select(
-                circuits.c.id, circuits.c.customer_id, circuits.c.label, circuits.c.place,
-                customers.c.name.label("customer"), sites.c.name.label("site"), sites.c.timezone,
-                services.c.name.label("service"),
-            )
-            .join(customers, customers.c.id == circuits.c.customer_id)
-            .outerjoin(sites, sites.c.id == circuits.c.site_id)
-            .outerjoin(services, services.c.id == circuits.c.service_id)
-            .where(among(circuits.c.id, part))
-        )  # fmt: skip
-        for row in await conn.execute(query):
-            found[ThingKey("circuit", row.id, row.customer_id)] = ThingWords(
-                customer=row.customer,
-                label=row.label or row.id,
-                place=row.place or row.site or "",
-                service=row.service or "",
-                zone=row.timezone or "",
-            )
-    pairs = [(key.customer_id, key.id) for key in keys if key.kind == "service"]
-    customer_names = await _names(conn, customers, {customer_id for customer_id, _ in pairs})
-    service_names = await _names(conn, services, {service_id for _, service_id in pairs})
-    for customer_id, service_id in pairs:
-        found[ThingKey("service", service_id, customer_id)] = ThingWords(
-            customer=customer_names.get(customer_id, customer_id),
-            label=service_names.get(service_id, service_id),
-            place="",
-            service="",
-            zone="",
-        )
-    return found
-
-
-async def _names(conn: AsyncConnection, table: Any, ids: set[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for part in chunks(ids):
-        rows = await conn.execute(select(table.c.id, table.c.name).where(among(table.c.id, part)))
-        found.update((row.id, row.name or row.id) for row in rows)
-    return found
 
 
 async def told(
@@ -475,9 +164,11 @@ async def supersede(
     address_ids: Iterable[int] | None = None,
     before: int | None = None,
     since: int | None = None,
+    replaced: bool = True,
 ) -> None:
     """Take back what has not left: all of an outage's episode, only these addresses', or only what is older than a
-    revision; with `since`, of the episodes from that one on as well.
+    revision; with `since`, of the episodes from that one on as well. Where nothing newer has `replaced` it, an end that
+    may have arrived and is to be tried once more stays: without it nobody would be sure to hear "back".
     """
     where = [
         deliveries.c.outage_id == outage_id,
@@ -488,6 +179,8 @@ async def supersede(
     ]
     if before is not None:
         where.append(deliveries.c.revision < before)
+    if not replaced:
+        where.append(or_(deliveries.c.kind.not_in(END_WORDS), deliveries.c.ambiguous == 0))
     statement = update(deliveries).values(
         state=DeliveryState.SUPERSEDED.value, reason=reason, ended_at=now, lease_owner=None, lease_until=None
     )
@@ -498,15 +191,35 @@ async def supersede(
         await conn.execute(statement.where(*where, among(deliveries.c.address_id, part)))
 
 
+async def next_delivery(conn: AsyncConnection) -> int:
+    """The number of the next outbox row. By hand, since we are the only writer: RETURNING costs SQLite more than the
+    rows themselves.
+    """
+    return int((await conn.execute(select(func.coalesce(func.max(deliveries.c.id), 0)))).scalar_one()) + 1
+
+
+async def add_filled(
+    conn: AsyncConnection,
+    delivery_columns: tuple[str, ...],
+    delivery_rows: Sequence[tuple[Any, ...]],
+    spoken: Sequence[tuple[Any, ...]],
+    lead_columns: tuple[str, ...],
+    lead_rows: Sequence[tuple[Any, ...]],
+) -> None:
+    """Insert outbox rows with their numbers, the customers each speaks of, and leads of addresses that had none."""
+    await insert_rows(conn, deliveries, delivery_columns, delivery_rows)
+    await insert_rows(conn, notices, ("delivery_id", "customer_id"), spoken)
+    await insert_rows(conn, leads, lead_columns, lead_rows)
+
+
 async def add_deliveries(
     conn: AsyncConnection, rows: Sequence[dict[str, Any]], customers_of: Sequence[Sequence[str]]
 ) -> None:
     """Insert outbox rows, and for each the customers it speaks of."""
     if not rows:
         return
-    # Numbers are drawn by hand, since we are the only writer: RETURNING costs SQLite more than the rows themselves.
-    first = int((await conn.execute(select(func.coalesce(func.max(deliveries.c.id), 0)))).scalar_one()) + 1
-    numbered = [row | {"id": first + n, "facts": _as_json(row["facts"])} for n, row in enumerate(rows)]
+    first = await next_delivery(conn)
+    numbered = [{"rank": 0, **row, "id": first + n, "facts": _as_json(row["facts"])} for n, row in enumerate(rows)]
     await execute_many(conn, _ADD_DELIVERY, numbered, _ADDED)
     spoken = [
         {"delivery_id": first + place, "customer_id": customer_id}
@@ -522,7 +235,8 @@ def _as_json(facts: Any) -> str | None:
 
 _ADDED = (
     "id", "outage_id", "episode", "revision", "kind", "audience", "channel", "address_id", "to", "customer_id",
-    "contact_id", "state", "reason", "due_at", "expires_at", "created_at", "ended_at", "eta", "promise", "facts",
+    "contact_id", "state", "reason", "due_at", "expires_at", "created_at", "ended_at", "rank", "eta", "promise",
+    "facts",
 )  # fmt: skip
 _ADD_DELIVERY = insert(deliveries)
 _ADD_NOTICE = insert(notices)

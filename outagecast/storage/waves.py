@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from outagecast.storage.batches import Record
+from outagecast.storage.batches import Record, among, chunks
+from outagecast.storage.bulk import insert_rows
 from outagecast.storage.tables import wave_addresses, waves
 
 
@@ -19,11 +20,44 @@ async def begin(
     address_ids: Sequence[int],
     now: datetime,
 ) -> None:
+    wave_id = await open_wave(conn, outage_id, revision, context, now)
+    await insert_rows(conn, wave_addresses, ("wave_id", "address_id"), [(wave_id, a) for a in address_ids])
+    await count_addresses(conn, wave_id)
+
+
+async def open_wave(
+    conn: AsyncConnection, outage_id: str, revision: int, context: dict[str, Any], now: datetime
+) -> int:
+    """A wave to nobody yet."""
     statement = insert(waves).values(
-        outage_id=outage_id, revision=revision, cursor=0, total=len(address_ids), created_at=now, context=context
+        outage_id=outage_id, revision=revision, cursor=0, total=0, created_at=now, context=context
     )
-    wave_id = (await conn.execute(statement.returning(waves.c.id))).scalar_one()
-    await conn.execute(insert(wave_addresses), [{"wave_id": wave_id, "address_id": a} for a in address_ids])
+    return int((await conn.execute(statement.returning(waves.c.id))).scalar_one())
+
+
+async def add_addresses(conn: AsyncConnection, wave_id: int, address_ids: Sequence[int]) -> None:
+    """Those of these that are not on its list yet."""
+    for part in chunks(address_ids):
+        query = select(wave_addresses.c.address_id).where(
+            wave_addresses.c.wave_id == wave_id, among(wave_addresses.c.address_id, part)
+        )
+        known = {row.address_id for row in await conn.execute(query)}
+        more = [(wave_id, address_id) for address_id in part if address_id not in known]
+        await insert_rows(conn, wave_addresses, ("wave_id", "address_id"), more)
+
+
+async def count_addresses(conn: AsyncConnection, wave_id: int) -> int:
+    """How many addresses are on a wave's list; kept as its total."""
+    query = select(func.count()).select_from(wave_addresses).where(wave_addresses.c.wave_id == wave_id)
+    total = int((await conn.execute(query)).scalar_one())
+    await conn.execute(update(waves).where(waves.c.id == wave_id).values(total=total))
+    return total
+
+
+async def drop(conn: AsyncConnection, wave_id: int) -> None:
+    """A wave that is none."""
+    await conn.execute(wave_addresses.delete().where(wave_addresses.c.wave_id == wave_id))
+    await conn.execute(waves.delete().where(waves.c.id == wave_id))
 
 
 async def open_ones(conn: AsyncConnection) -> Sequence[Record]:
@@ -41,7 +75,7 @@ async def next_addresses(conn: AsyncConnection, wave_id: int, cursor: int, count
         .order_by(wave_addresses.c.address_id)
         .limit(count)
     )
-    return [row.address_id for row in await conn.execute(query)]
+    return list((await conn.execute(query)).scalars())
 
 
 async def advance(

@@ -1,7 +1,7 @@
 """What guards a row between its claim and its end: the fence of whoever holds it, and the state of its address."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy import update
 
 from outagecast.domain.delivery import DeliveryState
-from outagecast.storage import deliveries, tables
+from outagecast.domain.message import ChannelName
+from outagecast.domain.outage import Change
+from outagecast.storage import backup, deliveries, tables
 from outagecast.storage.deliveries import Finish, Mark
-from tests.support.tiny_provider import EMAIL, TinyProvider, tiny_provider
+from tests.support.tiny_provider import ANN, EMAIL, SMS, TinyProvider, tiny_provider
 
 
 @pytest.fixture
@@ -21,12 +23,17 @@ async def tiny(tmp_path: Path) -> AsyncIterator[TinyProvider]:
         yield provider
 
 
-async def claim(tiny: TinyProvider, owner: str) -> Any:
+async def claim_all(tiny: TinyProvider, owner: str, channel: ChannelName = EMAIL) -> list[Any]:
     now = tiny.clock()
     async with tiny.db.write() as conn:
-        [row] = await deliveries.claim(
-            conn, channel=EMAIL, owner=owner, now=now, until=now + timedelta(minutes=2), count=1
+        rows = await deliveries.claim(
+            conn, channel=channel, owner=owner, now=now, until=now + timedelta(minutes=2), count=10
         )
+    return list(rows)
+
+
+async def claim(tiny: TinyProvider, owner: str) -> Any:
+    [row] = await claim_all(tiny, owner)
     return row
 
 
@@ -36,6 +43,19 @@ async def mark(tiny: TinyProvider, row: Any) -> Mark | None:
     async with tiny.db.write() as conn:
         allowed = await deliveries.mark(conn, [wanted], tiny.clock())
     return wanted if row.id in allowed else None
+
+
+async def finish(tiny: TinyProvider, mark: Mark, state: DeliveryState, due_at: datetime | None = None) -> None:
+    done = Finish(
+        id=mark.id, fence=mark.fence, key=mark.key, state=state, at=tiny.clock(), outcome=state.value, code="",
+        detail="", due_at=due_at,
+    )  # fmt: skip
+    async with tiny.db.write() as conn:
+        await deliveries.finish(conn, [done])
+
+
+async def say(tiny: TinyProvider, outage: str) -> None:
+    await tiny.operations.update(outage, Change(message="A crew is on its way."), actor=ANN)
 
 
 async def test_whoever_lost_his_lease_writes_down_nothing_even_while_another_is_on_the_wire(tiny: TinyProvider) -> None:
@@ -52,12 +72,7 @@ async def test_whoever_lost_his_lease_writes_down_nothing_even_while_another_is_
         )
     assert settled
     assert await mark(tiny, await claim(tiny, "other")) is not None
-    late = Finish(
-        id=old.id, fence=old.fence, key=old.key, state=DeliveryState.ACCEPTED, at=tiny.clock(), outcome="accepted",
-        code="250", detail="",
-    )  # fmt: skip
-    async with tiny.db.write() as conn:
-        await deliveries.finish(conn, [late])
+    await finish(tiny, old, DeliveryState.ACCEPTED)
     assert await tiny.states(EMAIL) == ["transmitting"]
 
 
@@ -69,3 +84,48 @@ async def test_an_address_that_is_suppressed_after_the_claim_is_not_written_to(t
         await conn.execute(changed.values(suppressed="opted_out"))
     assert await mark(tiny, row) is None
     assert await tiny.attempts() == []
+
+
+async def test_nothing_overtakes_what_is_on_its_way_to_the_same_address(tiny: TinyProvider) -> None:
+    first = await claim(tiny, "here")
+    begun = await mark(tiny, first)
+    assert begun is not None
+    await say(tiny, first.outage_id)
+    assert await claim_all(tiny, "there") == []
+    await finish(tiny, begun, DeliveryState.ACCEPTED)
+    assert [row.kind for row in await claim_all(tiny, "there")] == ["update"]
+
+
+async def test_what_comes_back_from_the_wire_after_a_newer_word_is_not_said_any_more(tiny: TinyProvider) -> None:
+    first = await claim(tiny, "here")
+    begun = await mark(tiny, first)
+    assert begun is not None
+    await say(tiny, first.outage_id)
+    await finish(tiny, begun, DeliveryState.PLANNED, due_at=tiny.clock())
+    assert await tiny.states(EMAIL) == ["superseded", "planned"]
+
+
+async def test_words_are_stale_after_the_time_that_they_promise(tiny: TinyProvider) -> None:
+    """Also before anybody has written down that they are."""
+    [row] = await tiny.rows(EMAIL)
+    tiny.clock.now = row.expires_at
+    assert await claim_all(tiny, "here") == []
+    tiny.clock.pass_(-1)
+    claimed = await claim(tiny, "here")
+    tiny.clock.pass_(1)
+    assert await mark(tiny, claimed) is None
+
+
+async def test_after_a_restore_nothing_leaves_not_even_what_was_claimed(tiny: TinyProvider) -> None:
+    """Nor does what staff are told."""
+    claimed = await claim(tiny, "here")
+    [row] = await tiny.rows(SMS)
+    await tiny.change(row.id, audience="staff")
+    async with tiny.db.write() as conn:
+        await backup.set_restored(conn, "an older database")
+    assert await mark(tiny, claimed) is None
+    assert await claim_all(tiny, "here", SMS) == []
+    async with tiny.db.write() as conn:
+        await backup.clear_restored(conn)
+    assert await mark(tiny, claimed) is not None
+    assert len(await claim_all(tiny, "here", SMS)) == 1

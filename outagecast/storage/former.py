@@ -1,0 +1,43 @@
+"""Whom an address stood for when it was told: it may be nobody's any more, and still has to hear the end (rule 12)."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from outagecast.storage.batches import Record, among
+from outagecast.storage.planning_hearers import only_address
+from outagecast.storage.tables import addresses, contacts, customers, leads
+
+
+async def hearers(conn: AsyncConnection, address_ids: Sequence[int], outage_ids: Iterable[str]) -> list[Record]:
+    """The rows of `planning.hearers` as they were when these outages told these addresses, also of what is back by now:
+    that may not have left yet.
+    """
+    query = (
+        select(
+            leads.c.address_id,
+            addresses.c.channel,
+            contacts.c.id.label("contact_id"),
+            contacts.c.name,
+            contacts.c.status,
+            contacts.c.language,
+            contacts.c.timezone,
+            contacts.c.channels,
+            contacts.c.notify,
+            contacts.c.quiet_hours,
+            contacts.c.wake_for,
+            customers.c.id.label("customer_id"),
+            customers.c.language.label("customer_language"),
+            customers.c.timezone.label("customer_timezone"),
+            customers.c.tier,
+            only_address().label("only_address"),
+        )
+        .select_from(leads)
+        .join(addresses, addresses.c.id == leads.c.address_id)
+        .join(contacts, contacts.c.id == leads.c.contact_id)
+        .join(customers, customers.c.id == leads.c.customer_id)
+        .where(among(leads.c.address_id, address_ids), leads.c.outage_id.in_(list(outage_ids)))
+        .distinct()
+    )
+    return list((await conn.execute(query)).all())
