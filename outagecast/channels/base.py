@@ -24,8 +24,11 @@ class RouteDown(Exception):
 
 
 class Lane(Protocol[M]):
-    async def send(self, message: M) -> Outcome:
-        """Write one message and wait for the answer. Never raises for what a provider or the network does."""
+    async def send(self, message: M, following: M | None = None) -> Outcome:
+        """Write one message and wait for the answer. Never raises for what a provider or the network does.
+
+        `following` will probably come next: the lane may prepare for it, but writes none of its content.
+        """
         ...
 
 
@@ -34,6 +37,8 @@ class Channel(Protocol[M]):
     """How many lanes may be open at once."""
     rate_per_second: float
     """Messages a second, 0 = no limit; the dispatcher keeps it."""
+    looks_ahead: bool
+    """Whether a lane gains from knowing what follows."""
 
     def lane(self) -> AbstractAsyncContextManager[Lane[M]]:
         """A lane that is up; raises RouteDown. Leaving the context gives it back (kept open for the next)."""

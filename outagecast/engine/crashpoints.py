@@ -7,7 +7,7 @@ send.
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from outagecast.storage.engine import Connection, Database
 
@@ -91,7 +91,11 @@ async def boundary(db: Database, crash: Crash, where: Boundary) -> AsyncIterator
 
 
 async def transact(
-    db: Database, crash: Crash, where: Boundary, work: Callable[[Connection], Coroutine[Any, Any, T]]
+    db: Database,
+    crash: Crash,
+    where: Boundary,
+    work: Callable[[Connection], Coroutine[Any, Any, T]],
+    access: Literal["alone", "beside"] = "alone",
 ) -> T:
     """`db.transact()` with a crash point on either side of its commit."""
 
@@ -100,6 +104,6 @@ async def transact(
         crash(CrashPoint(f"before_{where}"))
         return answer
 
-    answer = await db.transact(whole)
+    answer = await db.transact(whole, access)
     crash(CrashPoint(f"after_{where}"))
     return answer

@@ -1,15 +1,15 @@
-"""One channel's sending: claim, put into words, mark, write, record.
+"""One route's sending: claim, put into words, mark, write, record.
 
-A feeder claims due rows in batches and has them rendered off the loop; as many workers as the channel has lanes write
+A feeder claims due rows in batches and has them rendered off the loop; as many workers as the route has lanes write
 them. A route that is down stops all lanes at once, gives the rows back and is probed with one row every
-`probe_after`.
+`probe_after` (domain/routes.py). Which rows it may take beside a channel's other routes, `may_claim` says.
 """
 
 import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Protocol
@@ -31,13 +31,15 @@ from outagecast.domain.delivery import (
 from outagecast.domain.message import ChannelName, Message
 from outagecast.domain.notices import END_KINDS, NoticeKind
 from outagecast.domain.outage import DAEMON
+from outagecast.domain.routes import Admission, Breaker, Carries, admission, doubted, fell, is_silent, rose
 from outagecast.domain.suppression import EndReason, SuppressReason
 from outagecast.domain.throttle import Bucket, admit, start_of_day
 from outagecast.domain.timeline import Happened
 from outagecast.engine.crashpoints import Boundary, Crash, CrashPoint, boundary, never, transact
 from outagecast.engine.house import House
 from outagecast.engine.ledger import Ledger, Suppression
-from outagecast.storage import deliveries, outages
+from outagecast.engine.pacing import LATE, Pace
+from outagecast.storage import deliveries, outages, rates
 from outagecast.storage.deliveries import Claim, Finish, Mark
 from outagecast.storage.engine import Connection, DatabaseFault
 
@@ -46,6 +48,8 @@ BATCH = 400
 """Rows a claim takes: one statement for many, yet a small part of a wave to give back when something changes."""
 RENDER = 40
 """Messages rendered per hop to the worker thread: about ten milliseconds."""
+IMPATIENCE = 2.0
+"""Seconds after which a message that waits behind another one on its lane may go by another lane."""
 POLL = 0.5
 """Seconds between looks at the table without a wake-up: rows committed by other processes are seen within a second."""
 
@@ -65,23 +69,29 @@ class Ready:
     row: Any
     message: Message
     key: str
+    moment: float = 0.0
+    """The monotonic second that it may leave at: its share of the route's rate."""
 
     @property
     def claim(self) -> Claim:
         return Claim(id=self.row.id, fence=self.row.fence)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RouteState:
-    """Whether a channel gets through. `since` is when it went down, None while it is up."""
+class _Promise:
+    """A message that is to follow on a lane; None once it has gone back to the queue."""
 
-    since: datetime | None = None
-    code: str = ""
-    reason: str = ""
+    def __init__(self, ready: Ready, since: float) -> None:
+        self.ready: Ready | None = ready
+        self.since = since
 
 
 class Dispatcher:
-    """Sends one channel's rows. `new_key` gives an attempt's opaque key, `jitter` a number in [0, 1)."""
+    """Sends a channel's rows by one route. `new_key` gives an attempt's opaque key, `jitter` a number in [0, 1).
+
+    `route_name` is noted with each attempt. `may_claim`: whose rows are this route's turn now. `on_route`: told when it
+    went down or came back. `most_doubts`: so many unanswered messages in a row open its breaker, 0: none do.
+    `spare` gives one to a route before this that is due to be tried; whether it did.
+    """
 
     def __init__(
         self,
@@ -96,9 +106,19 @@ class Dispatcher:
         jitter: Callable[[], float],
         crash: Crash = never,
         on_failure: Callable[[str, str], None] = lambda outage_id, reason: None,
+        route_name: str = "",
+        may_claim: Callable[[], Carries] = lambda: Carries.ALL,
+        on_route: Callable[[], None] = lambda: None,
+        most_doubts: int = 0,
+        spare: Callable[[Ready], bool] | None = None,
     ) -> None:
         self._house = house
         self._name = name
+        self._route_name = route_name
+        self._may_claim = may_claim
+        self._on_route = on_route
+        self._most_doubts = most_doubts
+        self._spare = spare
         self._channel = channel
         self._words = words
         self._ledger = ledger
@@ -109,22 +129,28 @@ class Dispatcher:
         self._on_failure = on_failure
         self._policy = RetryPolicy(
             delays=house.delivery.retry_after,
-            probe=house.delivery.probe_after,
+            # A message that met a dead route need not wait until that is tried again, where another one takes over.
+            probe=min(house.delivery.probe_after, house.delivery.fail_over_after)
+            if most_doubts
+            else house.delivery.probe_after,
             give_up_after=house.delivery.give_up_after,
         )
         rate = channel.rate_per_second
+        self._pace = Pace(f"{name.value} {route_name}".strip(), rate)
         self._bucket = Bucket(per_second=rate, burst=max(1.0, min(rate, 10.0)), tokens=1.0, at=monotonic())
         self._queue: deque[Ready] = deque()
         self._work = asyncio.Semaphore(0)
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._stopping = False
-        self._blocked_until = 0.0
-        self._probing = False
         self._downs = 0
         self._busy = 0
+        self._promises: set[_Promise] = set()
+        self._impatience: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.route = RouteState()
+        self.route = Breaker()
+        self.last_left_at: datetime | None = None
+        """When a message was last accepted."""
         self.counts: dict[str, int] = {}
         """Outcomes by word since the start."""
 
@@ -136,6 +162,11 @@ class Dispatcher:
             asyncio.create_task(self._lane_worker(), name=f"{self._name}-lane-{n}")
             for n in range(self._channel.connections)
         ]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is more to send than is being sent."""
+        return bool(self._queue)
 
     def wake(self) -> None:
         """Something was committed: look at once."""
@@ -154,6 +185,8 @@ class Dispatcher:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._impatience is not None:
+            self._impatience.cancel()
         self._give_back_queue()
         await self._ledger.settled()
 
@@ -175,24 +208,30 @@ class Dispatcher:
 
     async def _claim_some(self) -> int:
         await self._wait_for_room()
-        wait = self._blocked_until - monotonic()
-        if self._stopping or wait > 0 or (self._probing and (self._queue or self._busy)):
+        if self._pace.is_taken() or (self._queue and 0.0 < self._queue[0].moment < monotonic()):
+            return 0  # a route that does not keep up with its rate: what is claimed now would be late as well
+        let, turn = admission(self.route, monotonic(), self._under_way), self._may_claim()
+        if self._stopping or turn is Carries.NOTHING or let not in (Admission.ALL, Admission.ONE):
             return 0
         now = self._house.clock()
         until = now + self._house.stretch(self._house.delivery.lease)
-        count = 1 if self._probing else BATCH
+        count = 1 if let is Admission.ONE else BATCH
         downs = self._downs
 
-        async def work(conn: Connection) -> Sequence[Any]:
-            return await deliveries.claim(
-                conn, channel=self._name, owner=self._owner, now=now, until=until, count=count
-            )
+        async def work(conn: Connection) -> tuple[Sequence[Any], int]:
+            async def claim(most: int) -> Sequence[Any]:
+                return await deliveries.claim(
+                    conn, channel=self._name, owner=self._owner, now=now, until=until, count=most, turn=turn
+                )
+
+            rows = await self._pace.claim(conn, count, claim)
+            return rows, await self._texts(conn, now) - len(rows) if rows else 0
 
         # In a thread: reading a batch's rows takes ten milliseconds, which the lanes would spend waiting.
-        rows = await transact(self._house.db, self._crash, Boundary.CLAIM, work)
+        rows, texts = await transact(self._house.db, self._crash, Boundary.CLAIM, work, "beside")
         claimed = {row.id: Claim(id=row.id, fence=row.fence) for row in rows}
         try:
-            rows = await self._cap(list(rows), now)
+            rows = await self._cap(list(rows), texts, now)
             revisions = await self._revisions(rows)
             for start in range(0, len(rows), RENDER):
                 part = rows[start : start + RENDER]
@@ -212,13 +251,22 @@ class Dispatcher:
             self._room.clear()
             await self._room.wait()
 
-    async def _cap(self, rows: list[Any], now: datetime) -> list[Any]:
-        """`sms_per_day` holds for what the daemon says by itself as well; the end of an outage is exempt."""
+    async def _texts(self, conn: Connection, now: datetime) -> int:
+        """Today's SMS of all daemons, those that are claimed among them; 0 where nobody asks. One claim after the other
+        counts, so that two do not both take what is left.
+        """
+        if self._name is not ChannelName.SMS or not self._house.safety.sms_per_day:
+            return 0
+        await rates.alone(conn, "sms_per_day")
+        return await deliveries.texts_since(conn, start_of_day(now)) + await deliveries.texts_claimed(conn)
+
+    async def _cap(self, rows: list[Any], used: int, now: datetime) -> list[Any]:
+        """`sms_per_day` holds for what the daemon says by itself as well; the end of an outage is exempt. `used`:
+        today's texts but for these.
+        """
         limit = self._house.safety.sms_per_day
         if self._name is not ChannelName.SMS or not limit or not rows:
             return rows
-        async with self._house.db.read() as conn:
-            used = await deliveries.texts_since(conn, start_of_day(now)) + len(self._queue) + self._busy
         kept: list[Any] = []
         capped: list[Claim] = []
         for row in rows:
@@ -258,8 +306,10 @@ class Dispatcher:
             elif self._stopping or self._downs != downs:
                 self._ledger.give_back(Claim(id=row.id, fence=row.fence))
             else:
-                self._queue.append(Ready(row=row, message=message, key=key))
-                self._work.release()
+                ready = Ready(row=row, message=message, key=key, moment=self._pace.moment(row))
+                if self._spare is None or not self._spare(ready):
+                    self._queue.append(ready)
+                    self._work.release()
         if broken:
             await self._fail_unworded(broken)
 
@@ -319,15 +369,24 @@ class Dispatcher:
         try:
             async with self._channel.lane() as lane:
                 while ready is not None:
-                    await self._keep_rate()
+                    await self._keep_rate(ready)
                     if self._stopping:
                         break
                     current, ready = ready, None
-                    await self._send(lane, current)
+                    promise = await self._promise_next()
+                    try:
+                        if 0.0 < current.moment < monotonic() - LATE:
+                            self._ledger.give_back(current.claim)
+                        else:
+                            await self._send(lane, current, promise)
+                    finally:
+                        ready = self._redeem(promise)
                     # Never wait for work here: an idle lane that counts as busy would keep the route from being probed.
-                    if self._may_go_on():
+                    if ready is None and self._may_go_on():
                         await self._work.acquire()
                         ready = self._take()
+                    elif ready is not None and not self._is_up():
+                        break
         except RouteDown as down:
             self._route_down(down.outcome)
         finally:
@@ -335,12 +394,62 @@ class Dispatcher:
                 self._ledger.give_back(ready.claim)
 
     def _may_go_on(self) -> bool:
-        up = not self._stopping and self._blocked_until <= monotonic()
-        return up and bool(self._queue) and not self._work.locked()
+        return bool(self._queue) and not self._work.locked() and self._is_up()
 
-    async def _send(self, lane: Lane[Any], ready: Ready) -> None:
+    def _is_up(self) -> bool:
+        return not self._stopping and self.route.try_at <= monotonic()
+
+    @property
+    def _under_way(self) -> int:
+        """Rows that are claimed and not answered."""
+        return len(self._queue) + self._busy + len(self._promises)
+
+    async def _promise_next(self) -> "_Promise | None":
+        """What will follow on this lane, so that it can begin with it: while all lanes are at work, and only where
+        nothing but the wire sets the pace.
+        """
+        ahead = self._channel.looks_ahead and self._busy >= self._channel.connections and self._bucket.per_second <= 0
+        if not ahead or self.route.since is not None or not self._may_go_on():
+            return None
+        await self._work.acquire()
+        ready = self._take()
+        if ready is None:
+            return None
+        promise = _Promise(ready, monotonic())
+        self._promises.add(promise)
+        if self._impatience is None:
+            self._impatience = asyncio.get_running_loop().call_later(IMPATIENCE, self._break_promises)
+        return promise
+
+    def _redeem(self, promise: "_Promise | None") -> Ready | None:
+        if promise is None:
+            return None
+        self._promises.discard(promise)
+        return promise.ready
+
+    def _break_promises(self) -> None:
+        """A message must not hang behind another one that gets no answer: some other lane may take it."""
+        self._impatience = None
+        late = monotonic() - IMPATIENCE
+        for promise in [promise for promise in self._promises if promise.since <= late]:
+            self._promises.discard(promise)
+            if promise.ready is not None:
+                self._queue.appendleft(promise.ready)
+                promise.ready = None
+                self._work.release()
+        if self._promises:
+            self._impatience = asyncio.get_running_loop().call_later(IMPATIENCE, self._break_promises)
+
+    async def _send(self, lane: Lane[Any], ready: Ready, promise: "_Promise | None" = None) -> None:
         now = self._house.clock()
-        mark = Mark(id=ready.row.id, fence=ready.row.fence, key=ready.key, number=ready.row.attempt + 1, at=now)
+        mark = Mark(
+            id=ready.row.id,
+            fence=ready.row.fence,
+            key=ready.key,
+            number=ready.row.attempt + 1,
+            at=now,
+            route=self._route_name,
+        )
         try:
             allowed = await self._ledger.mark(mark)
         except asyncio.CancelledError:
@@ -351,7 +460,8 @@ class Dispatcher:
             return
         self._crash(CrashPoint.BEFORE_SEND)
         try:
-            outcome = await lane.send(ready.message)
+            following = promise.ready if promise is not None else None
+            outcome = await lane.send(ready.message, following.message if following is not None else None)
         except Exception as error:
             # A bug in the channel: nobody can know what had been written by then.
             log.exception("send_failed", channel=self._name.value, delivery=ready.row.id)
@@ -359,8 +469,11 @@ class Dispatcher:
         self._crash(CrashPoint.AFTER_SEND)
         self._record(ready, outcome)
 
-    async def _keep_rate(self) -> None:
-        self._bucket, wait = admit(self._bucket, monotonic())
+    async def _keep_rate(self, ready: Ready) -> None:
+        """All daemons together by the row's moment; this one by its bucket, should some of them be a little late."""
+        now = monotonic()
+        self._bucket, wait = admit(self._bucket, now)
+        wait = max(wait, ready.moment - now)
         if wait > 0:
             await asyncio.sleep(wait)
 
@@ -379,13 +492,18 @@ class Dispatcher:
         )
         self._ledger.finish(self._finish(ready, outcome, then.state, then.wait, now), row.outage_id)
         match outcome:
-            case Accepted() | Rejected(scope=FailureScope.MESSAGE | FailureScope.ADDRESS):
+            case Accepted():
+                self.last_left_at = now
+                self._route_up()
+            case Rejected(scope=FailureScope.MESSAGE | FailureScope.ADDRESS):
                 self._route_up()
             case Deferred(scope=FailureScope.ADDRESS):
                 self._route_up()
             case Rejected() | Deferred(scope=FailureScope.ROUTE):
                 self._route_down(outcome)
-            case Deferred() | Ambiguous():
+            case Ambiguous():
+                self._doubt(outcome)
+            case Deferred():
                 pass
         if isinstance(outcome, Rejected) and outcome.suppress_as and row.address_id is not None:
             reason = SuppressReason(outcome.suppress_as).value
@@ -416,25 +534,50 @@ class Dispatcher:
     # --- the route ---
 
     def _route_down(self, outcome: Deferred | Rejected) -> None:
-        wait = self._policy.probe
+        wait = self._house.delivery.probe_after
         if isinstance(outcome, Deferred) and outcome.retry_after is not None:
             # The provider's own word: a storm of 429 asks for a second or two, not for half a minute.
             wait = outcome.retry_after
+        self._fall(outcome.code, outcome.reason, wait)
+
+    def _doubt(self, outcome: Ambiguous) -> None:
+        """One that is never answered may be the network's fault; several in a row are the route's, and each of them is
+        a message nobody knows of: where there is another way out, it is taken.
+        """
+        self.route = doubted(self.route)
+        if is_silent(self.route, self._most_doubts):
+            self._fall(outcome.code, outcome.reason, self._house.delivery.probe_after)
+
+    def _fall(self, code: str, reason: str, wait: timedelta) -> None:
+        was = self.route
+        self.route = fell(was, at=monotonic(), now=self._house.clock(), wait=wait, code=code, reason=reason[:200])
         self._downs += 1
-        self._blocked_until = max(self._blocked_until, monotonic() + wait.total_seconds())
-        self._probing = True
-        if self.route.since is None:
-            self.route = RouteState(since=self._house.clock(), code=outcome.code, reason=outcome.reason[:200])
-            log.warning("route_down", channel=self._name.value, code=outcome.code, reason=outcome.reason[:200])
-            self._house.changes.notify()
         self._give_back_queue()
+        if was.since is None:
+            log.warning("route_down", channel=self._name.value, route=self._route_name, code=code, reason=reason[:200])
+            self._house.changes.notify()
+            self._on_route()
 
     def _route_up(self) -> None:
-        self._probing = False
-        if self.route.since is not None:
-            self.route = RouteState()
-            log.info("route_up", channel=self._name.value)
+        was = self.route
+        self.route = rose(was)
+        if was.since is not None:
+            log.info("route_up", channel=self._name.value, route=self._route_name)
             self._house.changes.notify()
+            self._on_route()
+
+    def try_with(self, ready: Ready) -> bool:
+        """Take a claimed row of another route's as the probe, if one is due; whether it was taken."""
+        if self._stopping or admission(self.route, monotonic(), self._under_way) is not Admission.ONE:
+            return False
+        self._queue.append(replace(ready, moment=0.0))
+        self._work.release()
+        return True
+
+    def stand_down(self) -> None:
+        """It is another route's turn again: what was claimed and has not begun to leave goes back."""
+        self._downs += 1
+        self._give_back_queue()
 
     def _give_back_queue(self) -> None:
         while self._queue:

@@ -151,9 +151,11 @@ class Ledger:
         self._full.clear()
         self._look_if_full()
         if not self._full.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GATHER):
-                    await self._full.wait()
+            enough = asyncio.get_running_loop().call_later(GATHER, self._full.set)
+            try:
+                await self._full.wait()
+            finally:
+                enough.cancel()
 
     async def _write(self, batch: _Batch) -> None:
         try:
@@ -190,9 +192,11 @@ class Ledger:
 
     def _retry_later(self, batch: _Batch) -> None:
         """Nothing is sent without its mark; outcomes are kept until the database takes them."""
-        for _, future in batch.marks:
+        for mark, future in batch.marks:
             if not future.done():
                 future.set_result(False)
+            # A connection that broke at the commit says nothing about it: should the mark stand, it is taken back.
+            self._unmark(mark)
         self._next.finishes[:0] = batch.finishes
         self._next.refused[:0] = batch.refused
         self._next.returned[:0] = batch.returned
@@ -214,7 +218,7 @@ class Ledger:
                 await deliveries.give_back(conn, [c for c, due in batch.returned if due == due_at], due_at)
             return await deliveries.mark(conn, [mark for mark, future in batch.marks if not future.done()], now)
 
-        return await transact(self._db, self._crash, Boundary.LEDGER, work)
+        return await transact(self._db, self._crash, Boundary.LEDGER, work, "beside")
 
 
 def _lines(batch: _Batch, now: datetime) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Frozen facts in, one message out. Pure: the same facts give the same words."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -42,6 +43,8 @@ from outagecast.rendering.words import Words, load_words
 
 _log = logging.getLogger(__name__)
 _ZONES_REMEMBERED = 1024
+_MARKUP = re.compile("[&<>'\"]")
+"""What becomes something else in HTML. Most names hold none of it, and asking for all at once is cheaper."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +80,7 @@ class MailSkeleton:
     form: MailForm
 
     def fill(self, values: tuple[str, ...]) -> MailWords:
-        escaped = tuple([str(escape(value)) for value in values])
+        escaped = tuple([str(escape(value)) for value in values]) if _MARKUP.search("".join(values)) else values
         return MailWords(
             subject=self.subject.fill(values),
             text=self.text.fill(values),

@@ -33,22 +33,26 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Skeleton:
-    """Words with holes; `form` is the same as `pieces`, written for `%`."""
+    """Words with holes; `parts` are the `pieces` with an empty text in each hole: `%` would read all of them anew."""
 
-    form: str
+    parts: tuple[str, ...]
     pieces: Pieces
 
     def fill(self, values: tuple[str, ...]) -> str:
         """The words with one value for each of SLOTS."""
-        return self.form % tuple([values[slot] for slot in self.pieces.order])
+        parts = [*self.parts]
+        parts[1::2] = [values[slot] for slot in self.pieces.order]
+        return "".join(parts)
 
 
 def cut_out(words: str) -> Skeleton:
     """The skeleton of words in which SLOTS stand for what is personal."""
     parts = _HOLES.split(words)  # pieces and holes by turns
     around, holes = tuple(parts[::2]), parts[1::2]
-    form = "%s".join([piece.replace("%", "%%") for piece in around])
-    return Skeleton(form=form, pieces=Pieces(around=around, order=tuple([SLOTS.index(hole) for hole in holes])))
+    parts[1::2] = [""] * len(holes)
+    return Skeleton(
+        parts=tuple(parts), pieces=Pieces(around=around, order=tuple([SLOTS.index(hole) for hole in holes]))
+    )
 
 
 def holds_slots(*facts: RevisionFacts | OwnFacts | Line) -> bool:

@@ -6,8 +6,8 @@
 
 The sentences stand in `templates/staff/en/<what>/{subject.txt,email.txt,sms.txt}`, one folder for each word of `Ask`;
 times look as in the notices (`templates/notices/en/words.toml`). `facts` are frozen by engine/alerts.py: `what`,
-`outage_id`, `title`, `severity`, `owner`, `zone`, `strikes`, `detail`, and `promise`, `eta`, `said_at` in microseconds
-since 1970.
+`outage_id`, `title`, `severity`, `owner`, `zone`, `strikes`, `detail`, `channel` (by which nothing leaves), and
+`promise`, `eta`, `since`, `said_at` in microseconds since 1970.
 """
 
 import re
@@ -130,6 +130,8 @@ class StaffRenderer:
             "link": f"{self._desk}/outages/{facts['outage_id']}",
             "promise": self._time(facts["promise"], said_at, here),
             "eta": self._time(facts["eta"], said_at, here),
+            "channel": facts.get("channel", ""),
+            "since": self._time(facts.get("since"), said_at, here),
         }
 
     def _time(self, micros: int | None, said_at: datetime, here: Reader) -> dict[str, Any] | None:

@@ -2,31 +2,46 @@
 it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, func, insert, or_, select, tuple_, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    Text,
+    and_,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import TypeEngine
 
 from outagecast.domain.delivery import TRANSITIONS, DeliveryState
+from outagecast.domain.facts import to_micros
 from outagecast.domain.message import ChannelName
 from outagecast.domain.notices import END_KINDS, Role
+from outagecast.domain.routes import Carries
 from outagecast.domain.suppression import EndReason
 from outagecast.domain.timeline import Happened
 from outagecast.storage.batches import Record, chunks
-from outagecast.storage.driver import execute_many, execute_once
+from outagecast.storage.heirs import ACKNOWLEDGEMENT, inherit
 from outagecast.storage.outages import OPEN_WORDS
 from outagecast.storage.tables import addresses, attempts, deliveries, leads, meta, outages, revisions, timeline
+from outagecast.storage.value_tables import ForMany, run
 
 S = DeliveryState
 END_WORDS = tuple(kind.value for kind in END_KINDS)
 IN_FLIGHT = (S.LEASED.value, S.TRANSMITTING.value)
-MARKS = 64
-"""Rows that one statement marks at most."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +61,8 @@ class Mark:
     key: str
     number: int
     at: datetime
+    route: str = ""
+    """The route that writes it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +82,7 @@ class Finish:
     due_at: datetime | None = None
 
 
-def _may_go(now: datetime | BindParameter[datetime]) -> list[ColumnElement[bool]]:
+def may_go(now: datetime | BindParameter[datetime]) -> list[ColumnElement[bool]]:
     """Whether a row may start towards the wire: nothing holds its outage, and only the end starts after the end."""
     outage = select(outages.c.id).where(
         outages.c.id == deliveries.c.outage_id,
@@ -83,6 +100,8 @@ def _may_go(now: datetime | BindParameter[datetime]) -> list[ColumnElement[bool]
         or_(deliveries.c.expires_at.is_(None), deliveries.c.expires_at > now),
         or_(staff, outage.exists()),
         or_(staff, ~stopped.exists()),
+        # Also staff's: after a restore nothing leaves until a person has looked.
+        ~select(meta.c.key).where(meta.c.key == "restored").exists(),
     ]
 
 
@@ -108,19 +127,27 @@ _CLAIMED = tuple(
     deliveries.c[name]
     for name in (
         "id", "fence", "outage_id", "episode", "revision", "kind", "audience", "channel", "address_id", "to", "facts",
-        "attempt", "created_at", "due_at", "expires_at", "rank", "eta", "promise",
+        "attempt", "created_at", "due_at", "expires_at", "rank",
     )
 )  # fmt: skip
 """What sending needs of a row: reading all of it costs a third more."""
 
 
 async def claim(
-    conn: AsyncConnection, *, channel: ChannelName, owner: str, now: datetime, until: datetime, count: int
+    conn: AsyncConnection,
+    *,
+    channel: ChannelName,
+    owner: str,
+    now: datetime,
+    until: datetime,
+    count: int,
+    turn: Carries = Carries.ALL,
 ) -> Sequence[Record]:
-    """Lease up to `count` due rows of a channel, the most needed and oldest first.
+    """Lease up to `count` due rows of a channel, the most needed and oldest first. `turn`: whose rows.
 
     A row waits while another of the same outage is on its way to the same address, so that nothing overtakes (I8).
     """
+    whose = () if turn is Carries.ALL else (deliveries.c.audience == turn.value,)
     other = deliveries.alias("other")
     busy = select(other.c.id).where(
         other.c.address_id == deliveries.c.address_id,
@@ -134,17 +161,20 @@ async def claim(
             deliveries.c.state == S.PLANNED.value,
             deliveries.c.channel == channel.value,
             deliveries.c.due_at <= now,
-            *_may_go(now),
-            # Also staff's: after a restore nothing leaves until a person has looked.
-            ~select(meta.c.key).where(meta.c.key == "restored").exists(),
+            *whose,
+            *may_go(now),
             ~busy.exists(),
         )
         .order_by(deliveries.c.rank, deliveries.c.due_at, deliveries.c.id)
         .limit(count)
+        # Rows that another daemon is claiming at this moment are passed over; on SQLite there is no such moment. As a
+        # CTE, for PostgreSQL might ask a plain subquery twice, and lease more than `count`.
+        .with_for_update(skip_locked=True, of=deliveries)
+        .cte("due")
     )
     statement = (
         update(deliveries)
-        .where(deliveries.c.id.in_(due), deliveries.c.state == S.PLANNED.value)
+        .where(deliveries.c.id.in_(select(due.c.id)), deliveries.c.state == S.PLANNED.value)
         .values(state=S.LEASED.value, lease_owner=owner, lease_until=until, fence=deliveries.c.fence + 1)
         .returning(*_CLAIMED)
     )
@@ -156,132 +186,115 @@ async def mark(conn: AsyncConnection, marks: Sequence[Mark], now: datetime) -> s
     """Durably note that these rows are about to be written; the ids that may be. The others were superseded, suppressed
     or held since they were claimed, or the lease is another's by now.
     """
-    await execute_many(conn, _MARK, [{"b_id": m.id, "b_fence": m.fence, "b_now": now} for m in marks])
-    wanted = {(m.id, m.fence, m.number) for m in marks}
-    allowed: set[int] = set()
-    for part in chunks([m.id for m in marks], MARKS):
-        slots = 1 << (len(part) - 1).bit_length()
-        # Slots that are left over repeat the last row.
-        values = {f"b_{n}": delivery_id for n, delivery_id in enumerate(part + part[-1:] * (slots - len(part)))}
-        found = await execute_once(conn, _marked(slots), values)
-        allowed.update(row[0] for row in found if row in wanted)
-    rows = [
-        {"b_key": m.key, "b_delivery_id": m.id, "b_number": m.number, "b_started_at": m.at}
-        for m in marks
-        if m.id in allowed
-    ]
-    await execute_many(conn, _BEGIN_ATTEMPT, rows)
+    marked = await run(conn, _MARK, [(m.id, m.fence) for m in marks], {"b_now": to_micros(now)})
+    allowed = {m.id for m in marks} if marked == len(marks) else await _marked(conn, marks)
+    begun = [(m.key, m.id, m.number, to_micros(m.at), m.route) for m in marks if m.id in allowed]
+    await run(conn, _BEGIN_ATTEMPT, begun)
     return allowed
 
 
+async def _marked(conn: AsyncConnection, marks: Sequence[Mark]) -> set[int]:
+    """Which of them are TRANSMITTING under their fence by now: at the attempt that begins, so it was this mark."""
+    query = select(deliveries.c.id, deliveries.c.fence, deliveries.c.attempt).where(
+        deliveries.c.id.in_([m.id for m in marks]), deliveries.c.state == S.TRANSMITTING.value
+    )
+    found = {tuple(row) for row in (await conn.execute(query)).all()}
+    return {m.id for m in marks if (m.id, m.fence, m.number) in found}
+
+
 _NOW = bindparam("b_now", type_=deliveries.c.transmitting_at.type)
-_MARK = (
-    update(deliveries)
-    .where(
-        deliveries.c.id == bindparam("b_id"),
-        deliveries.c.fence == bindparam("b_fence"),
-        deliveries.c.state == S.LEASED.value,
-        *_may_go(_NOW),
-        _address_is_clean(),
-    )
-    .values(state=S.TRANSMITTING.value, transmitting_at=_NOW, attempt=deliveries.c.attempt + 1)
+_NUMBER, _WORD, _TIME, _FLAG = BigInteger(), Text(), BigInteger(), Boolean()
+_MARK = ForMany(
+    columns={"id": _NUMBER, "fence": _NUMBER},
+    make=lambda given: (
+        update(deliveries)
+        .where(
+            deliveries.c.id == given.c.id,
+            deliveries.c.fence == given.c.fence,
+            deliveries.c.state == S.LEASED.value,
+            *may_go(_NOW),
+            _address_is_clean(),
+        )
+        .values(state=S.TRANSMITTING.value, transmitting_at=_NOW, attempt=deliveries.c.attempt + 1)
+    ),
 )
-
-
-@lru_cache(maxsize=8)
-def _marked(slots: int) -> Select[Any]:
-    """Which of that many rows are TRANSMITTING, under which fence, at which attempt; made once, for every message
-    passes here.
-    """
-    ids = [bindparam(f"b_{n}", type_=deliveries.c.id.type) for n in range(slots)]
-    return select(deliveries.c.id, deliveries.c.fence, deliveries.c.attempt).where(
-        deliveries.c.id.in_(ids), deliveries.c.state == S.TRANSMITTING.value
-    )
-
-
-_BEGIN_ATTEMPT = insert(attempts).values(
-    {name: bindparam(f"b_{name}") for name in ("key", "delivery_id", "number", "started_at")}
+_BEGUN: dict[str, TypeEngine[Any]] = {
+    "key": _WORD, "delivery_id": _NUMBER, "number": _NUMBER, "started_at": _TIME, "route": _WORD,
+}  # fmt: skip
+_BEGIN_ATTEMPT = ForMany(
+    columns=_BEGUN,
+    make=lambda given: insert(attempts).from_select(list(_BEGUN), select(*given.c)),
 )
-_FINISH = (
-    update(deliveries)
-    .where(
-        deliveries.c.id == bindparam("b_id"),
-        deliveries.c.fence == bindparam("b_fence"),
-        deliveries.c.state == S.TRANSMITTING.value,
-    )
-    .values(
-        state=bindparam("b_state"),
-        reason=bindparam("b_reason"),
-        code=bindparam("b_code"),
-        detail=bindparam("b_detail"),
-        provider_id=func.coalesce(bindparam("b_provider"), deliveries.c.provider_id),
-        due_at=func.coalesce(bindparam("b_due", type_=deliveries.c.due_at.type), deliveries.c.due_at),
-        transmitting_at=bindparam("b_transmitting", type_=deliveries.c.transmitting_at.type),
-        ended_at=bindparam("b_ended", type_=deliveries.c.ended_at.type),
-        ambiguous=deliveries.c.ambiguous + bindparam("b_ambiguous"),
-        lease_owner=None,
-        lease_until=None,
-    )
-)
-_END_ATTEMPT = (
-    update(attempts)
-    .where(attempts.c.key == bindparam("b_key"))
-    .values(
-        ended_at=bindparam("b_at", type_=attempts.c.ended_at.type),
-        outcome=bindparam("b_outcome"),
-        code=bindparam("b_code"),
-        detail=bindparam("b_detail"),
-        provider_id=bindparam("b_provider"),
-        ambiguous=or_(attempts.c.ambiguous, bindparam("b_is_ambiguous", type_=attempts.c.ambiguous.type)),
-    )
-)
+_FINISH = ForMany(
+    columns={
+        "id": _NUMBER, "fence": _NUMBER, "state": _WORD, "reason": _WORD, "code": _WORD, "detail": _WORD,
+        "provider_id": _WORD, "due_at": _TIME, "transmitting_at": _TIME, "ended_at": _TIME, "ambiguous": _NUMBER,
+    },
+    make=lambda given: (
+        update(deliveries)
+        .where(
+            deliveries.c.id == given.c.id,
+            deliveries.c.fence == given.c.fence,
+            deliveries.c.state == S.TRANSMITTING.value,
+        )
+        .values(
+            state=given.c.state,
+            reason=given.c.reason,
+            code=given.c.code,
+            detail=given.c.detail,
+            provider_id=func.coalesce(given.c.provider_id, deliveries.c.provider_id),
+            due_at=func.coalesce(given.c.due_at, deliveries.c.due_at),
+            transmitting_at=given.c.transmitting_at,
+            ended_at=given.c.ended_at,
+            ambiguous=deliveries.c.ambiguous + given.c.ambiguous,
+            lease_owner=None,
+            lease_until=None,
+        )
+    ),
+)  # fmt: skip
+_END_ATTEMPT = ForMany(
+    columns={
+        "key": _WORD, "ended_at": _TIME, "outcome": _WORD, "code": _WORD, "detail": _WORD, "provider_id": _WORD,
+        "ambiguous": _FLAG,
+    },
+    make=lambda given: (
+        update(attempts)
+        .where(attempts.c.key == given.c.key)
+        .values(
+            ended_at=given.c.ended_at,
+            outcome=given.c.outcome,
+            code=given.c.code,
+            detail=given.c.detail,
+            provider_id=given.c.provider_id,
+            ambiguous=or_(attempts.c.ambiguous, given.c.ambiguous),
+        )
+    ),
+)  # fmt: skip
 
 
 async def finish(conn: AsyncConnection, finishes: Sequence[Finish]) -> None:
     """Write down what became of attempts. A row that is no longer TRANSMITTING under this fence stays as it is: a
     receipt was quicker, or recovery has taken it over.
     """
-    if not finishes:
-        return
+    rows: list[tuple[Any, ...]] = []
+    ends: list[tuple[Any, ...]] = []
     for f in finishes:
-        assert f.state in TRANSITIONS[S.TRANSMITTING], f.state
-    await execute_many(
-        conn,
-        _FINISH,
-        [
-            {
-                "b_id": f.id,
-                "b_fence": f.fence,
-                "b_state": f.state.value,
-                "b_reason": f.reason,
-                "b_code": f.code,
-                "b_detail": f.detail,
-                "b_provider": f.provider_id,
-                "b_due": f.due_at,
-                "b_transmitting": None if f.state is S.PLANNED else f.at,
-                "b_ended": f.at if f.state in (S.ACCEPTED, S.FAILED) else None,
-                "b_ambiguous": 1 if f.state is S.AMBIGUOUS else 0,
-            }
-            for f in finishes
-        ],
-    )
+        assert f.state in _AFTER_THE_WIRE, f.state
+        at, ambiguous = to_micros(f.at), f.state is S.AMBIGUOUS
+        ended = at if f.state is S.ACCEPTED or f.state is S.FAILED else None
+        due = None if f.due_at is None else to_micros(f.due_at)
+        on_the_wire = None if f.state is S.PLANNED else at
+        rows.append(
+            (f.id, f.fence, f.state.value, f.reason, f.code, f.detail, f.provider_id, due, on_the_wire, ended,
+             int(ambiguous))
+        )  # fmt: skip
+        ends.append((f.key, at, f.outcome, f.code, f.detail, f.provider_id, ambiguous))
+    await run(conn, _FINISH, rows)
     await _end_outdated(conn, [f for f in finishes if f.state is S.PLANNED])
-    await execute_many(
-        conn,
-        _END_ATTEMPT,
-        [
-            {
-                "b_key": f.key,
-                "b_at": f.at,
-                "b_outcome": f.outcome,
-                "b_code": f.code,
-                "b_detail": f.detail,
-                "b_provider": f.provider_id,
-                "b_is_ambiguous": f.state is S.AMBIGUOUS,
-            }
-            for f in finishes
-        ],
-    )
+    await run(conn, _END_ATTEMPT, ends)
+
+
+_AFTER_THE_WIRE = TRANSITIONS[S.TRANSMITTING]
 
 
 async def _end_outdated(conn: AsyncConnection, put_back: Sequence[Finish]) -> None:
@@ -305,8 +318,9 @@ async def _end_outdated(conn: AsyncConnection, put_back: Sequence[Finish]) -> No
     )
     over = and_(ended.exists(), deliveries.c.kind.not_in(END_WORDS))
     ids = [f.id for f in put_back]
-    again = await contradicted(conn, (await conn.execute(select(deliveries).where(deliveries.c.id.in_(ids)))).all())
-    await conn.execute(
+    rows = (await conn.execute(select(deliveries).where(deliveries.c.id.in_(ids)))).all()
+    again = await contradicted(conn, rows)
+    ended_now = await conn.execute(
         update(deliveries)
         .where(
             deliveries.c.id.in_(ids),
@@ -315,7 +329,10 @@ async def _end_outdated(conn: AsyncConnection, put_back: Sequence[Finish]) -> No
             or_(spoken.exists(), over, deliveries.c.id.in_(again)),
         )
         .values(state=S.SUPERSEDED.value, reason=EndReason.NEWER_REVISION.value, ended_at=put_back[0].at)
+        .returning(deliveries.c.id)
     )
+    outdated = set(ended_now.scalars())
+    await inherit(conn, [row for row in rows if row.id in outdated and row.kind == ACKNOWLEDGEMENT])
 
 
 async def give_back(conn: AsyncConnection, claims: Iterable[Claim], due_at: datetime | None = None) -> None:
@@ -394,35 +411,41 @@ async def alarmed(conn: AsyncConnection, outage_id: str, revision: int) -> bool:
     return (await conn.execute(query.limit(1))).first() is not None
 
 
-async def release_leases(conn: AsyncConnection, *, now: datetime, alive: str, all_others: bool) -> int:
-    """LEASED rows of others go back to PLANNED when their lease has run out; with `all_others`, all of them are
-    gone.
+async def release_leases(
+    conn: AsyncConnection, *, now: datetime, alive: str, all_others: bool = False, gone: Collection[str] = ()
+) -> int:
+    """LEASED rows of others go back to PLANNED when their lease has run out, and at once those of `gone`, who are
+    known to be dead; with `all_others`, all of them are.
     """
     statement = (
         update(deliveries)
-        .where(deliveries.c.state == S.LEASED.value, _abandoned(now, alive, all_others=all_others))
+        .where(deliveries.c.state == S.LEASED.value, _abandoned(now, alive, all_others=all_others, gone=gone))
         .values(state=S.PLANNED.value, lease_owner=None, lease_until=None, fence=deliveries.c.fence + 1)
     )
     return int((await conn.execute(statement)).rowcount)
 
 
-async def orphans(conn: AsyncConnection, *, now: datetime, alive: str, all_others: bool) -> Sequence[Record]:
+async def orphans(
+    conn: AsyncConnection, *, now: datetime, alive: str, all_others: bool = False, gone: Collection[str] = ()
+) -> Sequence[Record]:
     """TRANSMITTING rows whose owner is gone (or whose lease has run out): nobody can know whether they arrived."""
-    gone = _abandoned(now, alive, all_others=all_others)
-    return (await conn.execute(select(deliveries).where(deliveries.c.state == S.TRANSMITTING.value, gone))).all()
+    lost = _abandoned(now, alive, all_others=all_others, gone=gone)
+    return (await conn.execute(select(deliveries).where(deliveries.c.state == S.TRANSMITTING.value, lost))).all()
 
 
 async def abandoned(conn: AsyncConnection, *, now: datetime, alive: str) -> bool:
     """Whether another's lease has run out: asked often, so that the writer is only bothered when one has."""
-    gone = _abandoned(now, alive, all_others=False)
-    query = select(deliveries.c.id).where(deliveries.c.state.in_(IN_FLIGHT), gone)
+    lost = _abandoned(now, alive, all_others=False)
+    query = select(deliveries.c.id).where(deliveries.c.state.in_(IN_FLIGHT), lost)
     return (await conn.execute(query.limit(1))).first() is not None
 
 
-def _abandoned(now: datetime, alive: str, *, all_others: bool) -> ColumnElement[bool]:
+def _abandoned(now: datetime, alive: str, *, all_others: bool, gone: Collection[str] = ()) -> ColumnElement[bool]:
     """`alive` knows what it is doing with its own rows: a jump of the clock must not take them out of its hands."""
     other = deliveries.c.lease_owner.is_distinct_from(alive)
-    return other if all_others else and_(other, deliveries.c.lease_until <= now)
+    if all_others:
+        return other
+    return and_(other, or_(deliveries.c.lease_until <= now, deliveries.c.lease_owner.in_(list(gone))))
 
 
 async def make_ambiguous(conn: AsyncConnection, rows: Sequence[Record], now: datetime, code: str, detail: str) -> None:
@@ -462,10 +485,13 @@ async def renew(conn: AsyncConnection, owner: str, until: datetime) -> None:
 async def ambiguous_ones(conn: AsyncConnection) -> Sequence[Record]:
     """Rows nobody knows about, with their latest attempt."""
     query = (
-        select(deliveries, attempts.c.key.label("attempt_key"), attempts.c.started_at.label("attempt_at"))
+        select(
+            deliveries, attempts.c.key.label("attempt_key"), attempts.c.started_at.label("attempt_at"),
+            attempts.c.route.label("attempt_route"),
+        )
         .join(attempts, and_(attempts.c.delivery_id == deliveries.c.id, attempts.c.number == deliveries.c.attempt))
         .where(deliveries.c.state == S.AMBIGUOUS.value)
-    )
+    )  # fmt: skip
     return (await conn.execute(query)).all()
 
 
@@ -606,9 +632,21 @@ async def texts_since(conn: AsyncConnection, since: datetime) -> int:
     return int((await conn.execute(query)).scalar_one())
 
 
+async def texts_claimed(conn: AsyncConnection) -> int:
+    """SMS that some daemon has claimed and not begun to write."""
+    query = select(func.count()).where(
+        deliveries.c.state == S.LEASED.value, deliveries.c.channel == ChannelName.SMS.value
+    )
+    return int((await conn.execute(query)).scalar_one())
+
+
 async def add_staff(conn: AsyncConnection, values: dict[str, Any]) -> int:
     """A message to staff; 0 if this one was said already."""
-    return int((await conn.execute(upsert(deliveries).values(**values).on_conflict_do_nothing())).rowcount)
+    # Numbered by hand, as all rows of the outbox: PostgreSQL's own numbers know nothing of those.
+    number = select(func.coalesce(func.max(deliveries.c.id), 0) + 1).scalar_subquery()
+    key = ("outage_id", "episode", "channel", "address_id", "kind", "revision", "audience")
+    statement = upsert(deliveries).values(id=number, **values).on_conflict_do_nothing(index_elements=key)
+    return int((await conn.execute(statement)).rowcount)
 
 
 async def suppress_address(conn: AsyncConnection, address_id: int, reason: str, by: str, now: datetime) -> bool:

@@ -293,6 +293,7 @@ async def test_a_row_without_words_fails_and_a_poisoned_batch_is_taken_apart(tin
     assert len(tiny.failures) == 2
 
 
+@pytest.mark.databases("sqlite")
 async def test_leases_are_given_back_when_the_database_refuses_after_the_claim(tmp_path: Path) -> None:
     """Our own heartbeat keeps our leases: a row that is leased and forgotten would never be sent."""
     async with tiny_provider(tmp_path, 3, delivery=QUICK, safety=SafetySettings()) as tiny:
@@ -320,6 +321,7 @@ async def test_leases_are_given_back_when_the_database_refuses_after_the_claim(t
         await tiny.ledger.stop()
 
 
+@pytest.mark.databases("sqlite")
 async def test_nothing_leaves_while_the_database_refuses_marks(tiny: TinyProvider) -> None:
     """I23: no transmission without a durable record, and it resumes by itself."""
     channel = ScriptedChannel(connections=2)
@@ -346,3 +348,73 @@ async def test_an_unknown_fate_is_not_tried_again_by_the_dispatcher(tiny: TinyPr
         await tiny.until_states(EMAIL, "ambiguous", *["accepted"] * 5)
         tiny.clock.pass_(3600)
     assert channel.to.count(mail_of(1)) == 1
+
+
+async def test_a_busy_lane_knows_what_follows(tiny: TinyProvider) -> None:
+    channel = ScriptedChannel(connections=1, looks_ahead=True)
+    await tiny.declare()
+    async with tiny.sending(EMAIL, channel):
+        await tiny.until_states(EMAIL, *["accepted"] * 6)
+    assert channel.foreseen == [*channel.sent[1:], None]
+
+
+async def test_nothing_is_foreseen_where_a_rate_sets_the_pace_or_a_lane_is_free(tiny: TinyProvider) -> None:
+    await tiny.declare()
+    channel = ScriptedChannel(connections=1, looks_ahead=True, rate_per_second=50.0)
+    async with tiny.sending(EMAIL, channel):
+        await tiny.until_states(EMAIL, *["accepted"] * 6)
+    assert channel.foreseen == [None] * 6
+    idle = ScriptedChannel(connections=20, looks_ahead=True)
+    async with tiny.sending(SMS, idle):
+        await tiny.until_states(SMS, *["accepted"] * 6)
+    assert idle.foreseen == [None] * 6
+
+
+class _HangsWithAnotherBehind(ScriptedChannel):
+    """The first message that another one is to follow gets no answer while the gate is shut."""
+
+    async def send(self, message: Any, following: Any = None) -> Outcome:
+        self.foreseen.append(following)
+        if following is not None and not self.begun.is_set():
+            self.behind = following
+            self.begun.set()
+            await self.gate.wait()
+        self.sent.append(message)
+        return self.script(message)
+
+
+async def test_no_message_hangs_behind_another_that_gets_no_answer(tiny: TinyProvider) -> None:
+    channel = _HangsWithAnotherBehind(connections=2, looks_ahead=True)
+    channel.gate.clear()
+    await tiny.declare()
+    async with tiny.sending(EMAIL, channel):
+        await tiny.until(lambda: len(channel.sent) == 5)
+        assert channel.behind in channel.sent
+        channel.gate.set()
+        await tiny.until_states(EMAIL, *["accepted"] * 6)
+    assert sorted(channel.to) == [mail_of(n) for n in range(1, 7)]
+
+
+async def test_stopping_gives_back_what_was_to_follow(tiny: TinyProvider) -> None:
+    channel = ScriptedChannel(connections=2, looks_ahead=True)
+    channel.gate.clear()
+    await tiny.declare()
+    dispatcher = tiny.dispatcher(EMAIL, channel)
+    tiny.ledger.start()
+    dispatcher.start()
+    await tiny.until(lambda: channel.writing == 2)
+    assert any(message is not None for message in channel.foreseen)
+    await dispatcher.stop(timedelta(seconds=0.1))
+    await tiny.ledger.stop()
+    assert sorted(await tiny.states(EMAIL)) == ["planned"] * 4 + ["transmitting"] * 2
+
+
+async def test_what_was_to_follow_goes_back_when_the_route_goes_down(tiny: TinyProvider) -> None:
+    down = Deferred(scope=FailureScope.ROUTE, code="421", reason="closing", retry_after=timedelta(seconds=30))
+    channel = ScriptedChannel(connections=1, looks_ahead=True, script=Answers(down))
+    await tiny.declare()
+    async with tiny.sending(EMAIL, channel) as dispatcher:
+        await tiny.until(lambda: dispatcher.route.since is not None)
+        await tiny.until_states(EMAIL, *["planned"] * 6)
+        assert len(channel.sent) == 1
+        assert channel.foreseen[0] is not None

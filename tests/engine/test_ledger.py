@@ -167,6 +167,7 @@ async def test_a_mark_that_nobody_waits_for_any_more_is_taken_back(tiny: TinyPro
     assert all(a.outcome == "cancelled" for a in await tiny.attempts())
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_locked_database_lets_nothing_be_marked_and_keeps_outcomes(tiny: TinyProvider) -> None:
     await tiny.declare()
     first, second, *_ = await claimed(tiny)
@@ -183,6 +184,7 @@ async def test_a_locked_database_lets_nothing_be_marked_and_keeps_outcomes(tiny:
     await tiny.ledger.stop()
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_full_disk_lets_nothing_be_marked_and_keeps_outcomes(tiny: TinyProvider) -> None:
     await tiny.declare()
     rows = await claimed(tiny)

@@ -47,6 +47,7 @@ def minutes(count: float) -> timedelta:
     return timedelta(minutes=count)
 
 
+SINCE = to_micros(SAID - minutes(11))
 CASES = {
     "promise": facts("promise", promise=minutes(9), owner="Ann Dole"),
     "promise-passed": facts("promise", promise=minutes(-12), eta=minutes(90)),
@@ -58,6 +59,10 @@ CASES = {
     "escalation-first": facts("escalation", strikes=0),
     "failure": facts("failure", detail="550 5.7.1", promise=minutes(30)),
     "failure-unsaid": facts("failure"),
+    "silence": facts(
+        "silence", channel="E-mail", since=SINCE, detail="connect_failed: nobody answers at mail.example.net:587"
+    ),
+    "silence-unsaid": facts("silence", channel="SMS", since=SINCE),
     "long-title": facts(
         "failure", title="Fibre between Lexington and Frankfort cut at Kiln Road, " * 3, detail="30007 " * 50
     ),

@@ -14,13 +14,17 @@ from pathlib import Path
 from outagecast.channels.base import RouteDown
 from outagecast.channels.email.connection import Endpoint, Security, open_session, tls_context
 from outagecast.channels.email.message import Content, Mailbox, MessageWriter, mailbox, sender_mailbox
-from outagecast.channels.email.session import Capabilities, Session
+from outagecast.channels.email.session import Capabilities, Fault, Session
 from outagecast.channels.email.transaction import Envelope, NotBegun, transact
-from outagecast.domain.delivery import FailureScope, Outcome, Rejected
+from outagecast.domain.delivery import Accepted, Ambiguous, Deferred, FailureScope, Outcome, Rejected
 from outagecast.domain.message import EmailMessage
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f.:IPv]+\]")
 _GOODBYE_SECONDS = 2.0
+_AT_ONCE = 65_536
+"""Octets of a content that a socket takes at once, so that nothing of it stays behind what follows it."""
+_LOOKED_TOO_FAR = frozenset({Fault.TIMED_OUT, Fault.GARBAGE, Fault.UNASKED})
+"""What becomes of a session whose server does not understand an envelope right behind a content."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,10 +88,12 @@ class EmailChannel:
             timeout=connect_timeout,
         )
         self._idle_timeout = idle_timeout
-        self._messages_per_session = messages_per_session
+        self.messages_per_session = messages_per_session
         self._slots = asyncio.Semaphore(connections)
         self._idle: list[Session] = []
         self._closed = False
+        self.looks_ahead = True
+        """Whether the envelope of the next mail may leave with the content of the one before."""
 
     @asynccontextmanager
     async def lane(self) -> AsyncIterator["EmailLane"]:
@@ -125,7 +131,11 @@ class EmailChannel:
 
     def spent(self, session: Session) -> bool:
         """It has carried as many mails as one session should."""
-        return session.messages >= self._messages_per_session
+        return session.messages >= self.messages_per_session
+
+    def look_no_further(self) -> None:
+        """A server lost what followed a content, as some do for all their PIPELINING: one mail after the other then."""
+        self.looks_ahead = False
 
     async def fresh_session(self) -> Session:
         """A new session. Raises RouteDown."""
@@ -144,7 +154,7 @@ class EmailChannel:
         return await self.fresh_session()
 
     def _give_back(self, session: Session) -> None:
-        if self._closed or self.spent(session):
+        if self._closed or self.spent(session) or session.begun:
             session.quit()
             return
         session.rest(self._idle_timeout)
@@ -152,57 +162,117 @@ class EmailChannel:
             self._idle.append(session)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Written:
+    """A mail as it goes onto the wire."""
+
+    message: EmailMessage
+    to: Mailbox
+    content: Content
+
+
 class EmailLane:
-    """One session, one mail after the other."""
+    """One session, one mail after the other.
+
+    With the content of a mail leaves the envelope of the one that is promised to follow. Should another one come
+    instead, the session is left: the server would take its content for the promised one's.
+    """
 
     def __init__(self, channel: EmailChannel, session: Session) -> None:
         self.session = session
         self._channel = channel
+        self._promised: _Written | None = None
+        self._disappointed = False
 
-    async def send(self, message: EmailMessage) -> Outcome:
+    async def send(self, message: EmailMessage, following: EmailMessage | None = None) -> Outcome:
         """Carry one mail to its one recipient. Never raises for what the network, the server or the address does."""
-        writer = self._channel.writer
+        promised, self._promised = self._promised, None
+        if promised is not None and promised.message is message:
+            written = promised
+        else:
+            if promised is not None:
+                self._break_promise()
+            found = self._write(message)
+            if isinstance(found, Rejected):
+                return found
+            written = found
+        try:
+            return await self._carry(written, self._may_follow(following))
+        except RouteDown as down:
+            return down.outcome
+
+    def _write(self, message: EmailMessage) -> _Written | Rejected:
         try:
             to = mailbox(message.to, message.to_name)
         except ValueError as error:
             return Rejected(scope=FailureScope.ADDRESS, code="bad_address", reason=str(error))
         try:
-            content = writer.content(message, to)
+            content = self._channel.writer.content(message, to)
         except ValueError as error:
             return Rejected(scope=FailureScope.MESSAGE, code="bad_message", reason=str(error))
-        try:
-            return await self._carry(to, content)
-        except RouteDown as down:
-            return down.outcome
+        return _Written(message=message, to=to, content=content)
 
-    async def _carry(self, to: Mailbox, content: Content) -> Outcome:
+    def _may_follow(self, following: EmailMessage | None) -> _Written | None:
+        """The next mail, where its envelope may leave with this content. What cannot be written waits for its turn."""
+        if following is None or self._disappointed or not self._channel.looks_ahead:
+            # Rows are refused in bursts (an outage is held): that costs each session once, not at every row.
+            self._disappointed = False
+            return None
+        written = self._write(following)
+        return None if isinstance(written, Rejected) else written
+
+    def _break_promise(self) -> None:
+        if self.session.begun:
+            self.session.abort()
+        self._disappointed = True
+
+    async def _carry(self, written: _Written, following: _Written | None) -> Outcome:
         if not self.session.usable or self._channel.spent(self.session):
             self.session.quit()
             self.session = await self._channel.fresh_session()
-        kept = self.session.messages > 0
-        outcome = await self._try(to, content)
+        kept, ahead = self.session.messages > 0, self.session.begun
+        outcome = await self._try(written, following)
+        if ahead and self.session.fault in _LOOKED_TOO_FAR and not isinstance(outcome, Accepted | Ambiguous):
+            self._channel.look_no_further()
+            kept, outcome = True, NotBegun(outcome=Deferred(scope=FailureScope.ROUTE, code="", reason=""))
         if isinstance(outcome, NotBegun) and kept:
             # A kept session may have died of age just now. Nothing was sent on it, so a new one may try at once.
             self.session = await self._channel.fresh_session()
-            outcome = await self._try(to, content)
+            outcome = await self._try(written, following)
         return outcome.outcome if isinstance(outcome, NotBegun) else outcome
 
-    async def _try(self, to: Mailbox, content: Content) -> Outcome | NotBegun:
-        capabilities = self.session.capabilities
-        refused = _beyond(capabilities, to, content)
+    async def _try(self, written: _Written, following: _Written | None) -> Outcome | NotBegun:
+        session, sender = self.session, self._channel.writer.sender
+        refused = _beyond(session.capabilities, written)
         if refused is not None:
             return refused
-        return await transact(
-            self.session,
-            _envelope(capabilities, self._channel.writer.sender, to, content.size),
-            content.octets,
+        next_one = following if following is not None and self._has_room(written, following) else None
+        outcome = await transact(
+            session,
+            _envelope(session.capabilities, sender, written),
+            written.content.octets,
             envelope_seconds=self._channel.command_seconds,
             content_seconds=self._channel.data_seconds,
+            following=_envelope(session.capabilities, sender, next_one) if next_one is not None else None,
+        )
+        if session.begun:
+            self._promised = next_one
+        return outcome
+
+    def _has_room(self, written: _Written, following: _Written) -> bool:
+        """Whether this session can carry both, and the kernel will take all of the first at once."""
+        session = self.session
+        return (
+            session.capabilities.pipelining
+            and session.messages + 1 < self._channel.messages_per_session
+            and len(written.content.octets) <= _AT_ONCE
+            and _beyond(session.capabilities, following) is None
         )
 
 
-def _beyond(capabilities: Capabilities, to: Mailbox, content: Content) -> Rejected | None:
+def _beyond(capabilities: Capabilities, written: _Written) -> Rejected | None:
     """What this server cannot take, known before a word is said."""
+    to, content = written.to, written.content
     if to.needs_utf8 and not capabilities.utf8:
         reason = f"{to.address} needs a mail server with SMTPUTF8 (RFC 6531), and ours has none"
         return Rejected(scope=FailureScope.ADDRESS, code="smtputf8_missing", reason=reason)
@@ -212,10 +282,10 @@ def _beyond(capabilities: Capabilities, to: Mailbox, content: Content) -> Reject
     return None
 
 
-def _envelope(capabilities: Capabilities, sender: Mailbox, to: Mailbox, size: int) -> Envelope:
-    mail = f"MAIL FROM:<{sender.address}>"
+def _envelope(capabilities: Capabilities, sender: Mailbox, written: _Written) -> Envelope:
+    to, mail = written.to, f"MAIL FROM:<{sender.address}>"
     if capabilities.announces_size:
-        mail += f" SIZE={size}"
+        mail += f" SIZE={written.content.size}"
     if to.needs_utf8:
         # The To header is raw UTF-8 then, so the content is no longer 7 bit (RFC 6531 §3.1 asks for 8BITMIME as well).
         mail += " BODY=8BITMIME SMTPUTF8" if capabilities.eight_bit else " SMTPUTF8"

@@ -45,10 +45,12 @@ class FormCoder:
         if sheet is None:
             return None
         words = [_words(value) for value in filled.values]
-        escaped = [
-            word if value == plain else _words(value)
-            for word, plain, value in zip(words, filled.values, filled.html_values, strict=True)
-        ]
+        escaped = words
+        if filled.html_values is not filled.values:
+            escaped = [
+                word if value == plain else _words(value)
+                for word, plain, value in zip(words, filled.values, filled.html_values, strict=True)
+            ]
         if None in words or None in escaped:
             return None
         parts: list[str | None] = [*sheet.parts]

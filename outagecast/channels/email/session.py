@@ -51,15 +51,19 @@ class Capabilities:
 
 
 class Session(asyncio.Protocol):
-    """A connection past its login. It is asked one thing at a time, or rests; what comes unasked ends it."""
+    """A connection past its login. What is written says how many replies it asks for, and each is heard in its turn; or
+    it rests. What comes unasked ends it.
+    """
 
     def __init__(self, transport: asyncio.Transport, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
         self.fault: Fault | None = None
         self.all_left = True
-        """Every octet of the last `ask` was handed to the kernel: from here on the server may have read it."""
+        """Every octet of the last `write` was handed to the kernel: from here on the server may have read it."""
         self.needs_reset = False
         """A refused transaction may still be open at the server."""
+        self.begun = False
+        """The envelope of the next mail left with the content before; its replies are still to be heard."""
         self.messages = 0
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the transport is gone."""
@@ -69,6 +73,8 @@ class Session(asyncio.Protocol):
         self._replies: list[Reply] = []
         self._lines: list[str] = []
         self._code = -1
+        self._owed = 0
+        """Replies asked for that have not come; below 0: more came than were asked for."""
         self._wanted = 0
         self._waiter: asyncio.Future[None] | None = None
         self._deadline = 0.0
@@ -89,8 +95,9 @@ class Session(asyncio.Protocol):
         return str(encrypted.version()) if encrypted is not None else ""
 
     @property
-    def _unread(self) -> bool:
-        return bool(self._buffer or self._replies or self._lines)
+    def _surplus(self) -> bool:
+        """Something came that nobody asked for."""
+        return self._owed < 0 or (self._owed == 0 and bool(self._buffer or self._lines))
 
     def now(self) -> float:
         """The loop's monotonic time, in which deadlines are given."""
@@ -101,23 +108,44 @@ class Session(asyncio.Protocol):
 
         `deadline` covers the whole wait, however slowly the replies drip in.
         """
-        if self._wanted:
-            raise RuntimeError("one session, one question at a time")
+        self.write(octets, replies)
+        return await self.hear(replies, deadline)
+
+    def write(self, octets: bytes, replies: int, *, has_tail: bool = False) -> None:
+        """Write what asks for so many replies; nothing is written where the session has ended.
+
+        With `has_tail` something follows the dot: whether just the dot has left cannot be told, so it counts as left.
+        """
         self.all_left = False
         if not self.usable:
             self._fail(Fault.DROPPED)
-            return []
-        if self._unread:
+            return
+        if self._surplus:
             self._fail(Fault.UNASKED)
-            return []
-        self._wanted = replies
-        self._watch(deadline)
-        self._waiter = self._loop.create_future()
+            return
+        self._owed += replies
         self.all_left = True
         self._transport.write(octets)
         if self._transport.is_closing():
             self.all_left = False  # the kernel refused it
             self._fail(Fault.DROPPED)
+        elif has_tail:
+            self.all_left = True
+
+    async def hear(self, replies: int, deadline: float) -> list[Reply]:
+        """The next so many replies to what was written; fewer when the session ends first."""
+        if len(self._replies) < replies and self.fault is None:
+            await self._wait_for(replies, deadline)
+        # What came beyond stays, and ends the session at the next question.
+        heard, self._replies = self._replies[:replies], self._replies[replies:]
+        return heard
+
+    async def _wait_for(self, replies: int, deadline: float) -> None:
+        if self._wanted:
+            raise RuntimeError("one session, one question at a time")
+        self._wanted = replies
+        self._watch(deadline)
+        self._waiter = self._loop.create_future()
         try:
             await self._waiter
         except asyncio.CancelledError:
@@ -126,19 +154,18 @@ class Session(asyncio.Protocol):
         finally:
             self._waiter = None
             self._wanted = 0
-        # What came beyond stays, and ends the session at the next question.
-        heard, self._replies = self._replies[:replies], self._replies[replies:]
-        return heard
 
     def rest(self, lasting: timedelta) -> None:
         """Nothing is asked for now. After that long the session says QUIT by itself."""
-        if self._unread:
+        if self.begun or self._owed or self._replies or self._surplus:
             self._fail(Fault.UNASKED)
         elif self.usable:
             self._watch(self._loop.time() + lasting.total_seconds())
 
     def quit(self) -> None:
         """Say QUIT and hang up without waiting: whatever was accepted stays accepted."""
+        if self.begun:  # the server may be waiting for a content: nothing must be said that it could take for one
+            self.abort()
         if self.usable:
             self._transport.write(b"QUIT\r\n")
             self.fault = Fault.CLOSED
@@ -159,7 +186,7 @@ class Session(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.fault is not None:
             return
-        if not self._wanted:
+        if self._owed <= 0:
             # The 421 of a server that is going away, or nonsense; both end a session at rest.
             self._fail(Fault.UNASKED)
             return
@@ -168,7 +195,7 @@ class Session(asyncio.Protocol):
             self._read_lines()
         if len(self._buffer) > _MAX_REPLY or len(self._lines) > 1000:
             self._fail(Fault.GARBAGE)
-        elif len(self._replies) >= self._wanted:
+        elif self._wanted and len(self._replies) >= self._wanted:
             self._wake()
 
     def eof_received(self) -> None:
@@ -194,11 +221,19 @@ class Session(asyncio.Protocol):
             code = int(digits)
             if self._lines and code != self._code:
                 return self._fail(Fault.GARBAGE)
+            text = line[4:].rstrip(b"\r").decode("utf-8", "replace")
+            if mark != b"-" and not self._lines:
+                self._take(Reply(code, text))
+                continue
             self._code = code
-            self._lines.append(line[4:].rstrip(b"\r").decode("utf-8", "replace"))
+            self._lines.append(text)
             if mark != b"-":
-                self._replies.append(Reply(code, "\n".join(self._lines)))
+                self._take(Reply(code, "\n".join(self._lines)))
                 self._lines = []
+
+    def _take(self, reply: Reply) -> None:
+        self._owed -= 1
+        self._replies.append(reply)
 
     def _fail(self, fault: Fault) -> None:
         if self.fault is None:

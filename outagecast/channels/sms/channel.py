@@ -57,6 +57,8 @@ class SmsChannel:
     `timeout` bounds one exchange. `clock` tells the wall time, for ValidityPeriod and for a Retry-After that is a date.
     """
 
+    looks_ahead = False
+
     def __init__(
         self,
         *,
@@ -106,7 +108,7 @@ class SmsChannel:
                 await self._try_route()
             yield self
 
-    async def send(self, message: SmsMessage) -> Outcome:
+    async def send(self, message: SmsMessage, following: SmsMessage | None = None) -> Outcome:
         """Write one message and say what came of it. Never raises for what the provider or the network does."""
         refused = refusal(message.to, self._allowed)
         if refused is not None:
