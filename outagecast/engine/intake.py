@@ -6,13 +6,18 @@ open outage or draft already holds down is noted there, and an alarm that clears
 back in silence.
 """
 
+import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
 
 from outagecast.domain.errors import OutageCastError
 from outagecast.domain.event import Event, EventAction
+from outagecast.domain.facts import to_micros
 from outagecast.domain.levels import Effect
 from outagecast.domain.outage import (
     OPEN,
@@ -28,15 +33,26 @@ from outagecast.domain.outage import (
 )
 from outagecast.domain.timeline import Happened
 from outagecast.engine.brakes import Brake
+from outagecast.engine.declaring import Idempotency
 from outagecast.engine.house import House
 from outagecast.engine.operations import Operations
 from outagecast.engine.reckoning import Reckoner
 from outagecast.monitors.settings import MonitorSettings
 from outagecast.storage import alarms, inventory, outages
 from outagecast.storage.batches import Record
-from outagecast.storage.engine import Connection
+from outagecast.storage.engine import Connection, DatabaseFault
 
 log = structlog.get_logger(__name__)
+TAKEN_AT_ONCE = 100
+"""Calls of monitors committed together: a storm costs a tenth of a second for as many."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Call:
+    settings: MonitorSettings
+    events: Sequence[Event]
+    raw: bytes
+    done: "asyncio.Future[None]"
 
 
 class Intake:
@@ -47,27 +63,91 @@ class Intake:
         self._operations = operations
         self._reckoner = reckoner
         self._monitors = monitors
+        self._acting = asyncio.Lock()
+        self._calls: list[_Call] = []
+        self._taking: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._extents: dict[tuple[str, int], Any] = {}
+        """What drafts hold down, by (id, revision), reckoned once for all that is due at a moment."""
 
     async def take(self, monitor: str, events: Sequence[Event], raw: bytes) -> None:
-        """Commit what a monitor said; what follows from it happens right after. Saying it twice changes nothing."""
-        settings = self._monitors[monitor]
-        now = self._house.clock()
-        async with self._house.db.write() as conn:
-            for place, event in enumerate(events):
-                scope = await self._scope(conn, event)
-                await alarms.add_event(conn, monitor, event, scope, raw if place == 0 else b"", now)
-                await self._note_alarm(conn, settings, event, scope, now)
-        await self.act()
+        """Returns when what a monitor said is committed; what follows from it is done right after, by itself. Saying it
+        twice changes nothing.
+        """
+        call = _Call(
+            settings=self._monitors[monitor], events=events, raw=raw, done=asyncio.get_running_loop().create_future()
+        )
+        self._calls.append(call)
+        if self._taking is None or self._taking.done():
+            self._taking = asyncio.create_task(self._take_all(), name="intake")
+        await call.done
 
     async def act(self) -> int:
-        """Everything that is due: new alarms, hold-downs that are over, alarms that have been clear long enough."""
-        async with self._house.db.read() as conn:
-            due = await alarms.due(conn, self._house.clock())
-        for alarm in due:
-            settings = self._monitors.get(alarm.monitor)
-            if settings is not None:
-                await self._act_on(settings, alarm)
-        return len(due)
+        """Everything that is due: new alarms, hold-downs that are over, alarms that have been clear long enough.
+
+        One at a time: what a storm of calls says of one alarm must not be followed by each of them.
+        """
+        async with self._acting:
+            async with self._house.db.read() as conn:
+                due = await alarms.due(conn, self._house.clock())
+            self._extents.clear()
+            for alarm in due:
+                settings = self._monitors.get(alarm.monitor)
+                if settings is not None:
+                    await self._act_on(settings, alarm)
+            return len(due)
+
+    async def settled(self) -> None:
+        """Until all that was taken is committed and followed."""
+        while tasks := [task for task in (self._taking, self._following) if task is not None and not task.done()]:
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """What was taken is committed; what would follow is due at the next start."""
+        if self._taking is not None:
+            await asyncio.gather(self._taking, return_exceptions=True)
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+
+    # --- taking: the calls of one moment are one transaction ---
+
+    async def _take_all(self) -> None:
+        while self._calls:
+            calls, self._calls = self._calls[:TAKEN_AT_ONCE], self._calls[TAKEN_AT_ONCE:]
+            if not await self._commit(calls) and len(calls) > 1:
+                for call in calls:  # one of them cannot be taken: it must not hold up the others
+                    await self._commit([call])
+        if self._following is None or self._following.done():
+            self._following = asyncio.create_task(self._follow(), name="intake-follows")
+
+    async def _commit(self, calls: Sequence["_Call"]) -> bool:
+        now = self._house.clock()
+
+        async def work(conn: Connection) -> None:
+            for call in calls:
+                for place, event in enumerate(call.events):
+                    scope = await self._scope(conn, event)
+                    raw = call.raw if place == 0 else b""
+                    await alarms.add_event(conn, call.settings.name, event, scope, raw, now)
+                    await self._note_alarm(conn, call.settings, event, scope, now)
+
+        try:
+            await self._house.db.transact(work)
+        except Exception as fault:
+            if len(calls) == 1 and not calls[0].done.done():
+                calls[0].done.set_exception(fault)
+            return False
+        for call in calls:
+            if not call.done.done():
+                call.done.set_result(None)
+        return True
+
+    async def _follow(self) -> None:
+        try:
+            await self.act()
+        except (DatabaseFault, OSError) as fault:  # it stays due: the next tick follows
+            log.warning("alarms_wait", error=str(fault.__cause__ or fault)[:200])
 
     async def _note_alarm(
         self, conn: Connection, settings: MonitorSettings, event: Event, scope: list[dict[str, str]], now: datetime
@@ -127,19 +207,21 @@ class Intake:
         )
         held = None if scope else Brake.NO_SCOPE.value
         told = await self._operations.declare(
-            declaration, actor=_actor(settings), monitor=settings.name, held_because=held
+            declaration, actor=_actor(settings), idempotency=_once(alarm), monitor=settings.name, held_because=held
         )
         waits = settings.action == "declare" and scope
         due_at = alarm.since_at + self._house.stretch(settings.hold_down) if waits else None
         async with self._house.db.write() as conn:
             await alarms.attach(conn, alarm, told.outage_id, due_at=due_at)
-        if due_at is not None and due_at <= now:
-            await self._release(settings, await self._fresh(alarm))
+        fresh = await self._fresh(alarm)
+        if due_at is not None and due_at <= now and (fresh.state, fresh.changed_at) == (alarm.state, alarm.changed_at):
+            await self._release(settings, fresh)
 
     async def _release(self, settings: MonitorSettings, alarm: Record) -> None:
         """The hold-down is over: customers are told, unless the monitor's outages together would reach too many."""
         async with self._house.db.write() as conn:
-            await alarms.settle(conn, alarm)
+            if not await alarms.settle(conn, alarm):
+                return  # it has cleared meanwhile, or come up anew: what is due then is in its row
             row = await outages.get(conn, alarm.outage_id)
         if row is None or row.status != OutageStatus.DRAFT.value or row.held_because:
             return
@@ -176,7 +258,11 @@ class Intake:
             return None
         async with self._house.db.read() as conn:
             drafts = await alarms.drafts(conn)
-            extents = {row.id: await self._reckoner.extent(conn, row.scope, row.restored) for row in drafts}
+            for row in drafts:
+                if (row.id, row.revision) not in self._extents:
+                    found = await self._reckoner.extent(conn, row.scope, row.restored)
+                    self._extents[row.id, row.revision] = found
+        extents = {row.id: self._extents[row.id, row.revision] for row in drafts}
         world = await self._reckoner.world()
         for outage_id, extent in {**world.extents, **extents}.items():
             if await self._reckoner.holds_down(world.network, extent, scope):
@@ -188,7 +274,8 @@ class Intake:
     async def _cleared(self, settings: MonitorSettings, alarm: Record) -> None:
         now = self._house.clock()
         async with self._house.db.write() as conn:
-            await alarms.settle(conn, alarm)
+            if not await alarms.settle(conn, alarm):
+                return  # it is up again
             row = await outages.get(conn, alarm.outage_id) if alarm.outage_id else None
             if row is None:
                 return
@@ -230,6 +317,14 @@ class Intake:
         await outages.record(
             conn, at=now, what=Happened.MONITOR, actor=_actor(settings), outage_id=outage_id, why=why, text=text
         )
+
+
+def _once(alarm: Record) -> Idempotency:
+    """An alarm that has come up opens one outage, whichever daemons see it, and however often one of them dies over
+    it.
+    """
+    key = hashlib.sha256(f"{alarm.monitor}|{alarm.dedup_key}|{to_micros(alarm.changed_at)}".encode()).hexdigest()
+    return Idempotency(key=key, body_hash=key)
 
 
 def _actor(settings: MonitorSettings) -> Actor:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, and_, case, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.domain.event import Event
@@ -86,15 +86,19 @@ async def clear(conn: AsyncConnection, alarm: Record, now: datetime, due_at: dat
 
 
 async def attach(conn: AsyncConnection, alarm: Record, outage_id: str, due_at: datetime | None) -> None:
-    await _change(conn, alarm, outage_id=outage_id, due_at=due_at)
+    """Its outage is known. What its monitor said of it since it was read decides when something is due, not we."""
+    due = case((_unchanged(alarm), literal(due_at, alarms.c.due_at.type)), else_=alarms.c.due_at)
+    await _change(conn, alarm, outage_id=outage_id, due_at=due)
 
 
-async def settle(conn: AsyncConnection, alarm: Record) -> None:
-    """Nothing is due for it any more; one that is over lets go of its outage."""
+async def settle(conn: AsyncConnection, alarm: Record) -> bool:
+    """Nothing is due for it any more; one that is over lets go of its outage. False, and nothing done, if its monitor
+    has said something else since it was read.
+    """
     values: dict[str, Any] = {"due_at": None}
     if alarm.state == CLEARED:
         values["outage_id"] = None
-    await _change(conn, alarm, **values)
+    return await _change(conn, alarm, _unchanged(alarm), **values)
 
 
 async def due(conn: AsyncConnection, now: datetime) -> Sequence[Record]:
@@ -121,6 +125,10 @@ async def customers_of_monitor(conn: AsyncConnection, monitor: str) -> set[str]:
     return {row.customer_id for row in await conn.execute(query.distinct())}
 
 
-async def _change(conn: AsyncConnection, alarm: Record, **values: Any) -> None:
+def _unchanged(alarm: Record) -> ColumnElement[bool]:
+    return and_(alarms.c.state == alarm.state, alarms.c.changed_at == alarm.changed_at)
+
+
+async def _change(conn: AsyncConnection, alarm: Record, *only: ColumnElement[bool], **values: Any) -> bool:
     where = alarms.c.monitor == alarm.monitor, alarms.c.dedup_key == alarm.dedup_key
-    await conn.execute(update(alarms).where(*where).values(**values))
+    return bool((await conn.execute(update(alarms).where(*where, *only).values(**values))).rowcount)

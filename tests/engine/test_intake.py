@@ -1,10 +1,11 @@
 """From monitors to drafts and outages: hold-down, flapping, storms, and what a clear does (rule 25)."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import SecretStr
@@ -12,6 +13,7 @@ from sqlalchemy import text
 
 from outagecast.domain.event import Event, EventAction
 from outagecast.engine.intake import Intake
+from outagecast.engine.operations import Operations
 from outagecast.engine.reckoning import Reckoner
 from outagecast.monitors.settings import MonitorSettings
 from tests.support.healthy import ANN, MINUTE, Built, build, declaration
@@ -32,6 +34,7 @@ class House:
             hints=hints,
         )
         await self.intake.take(monitor, [found], b"{}")
+        await self.intake.settled()
 
     async def outages(self) -> list[tuple[str, str | None]]:
         async with self.built.db.read() as conn:
@@ -57,7 +60,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         monitor("small", action="declare", hold_down=timedelta(0), max_customers=1),
     ]
     by_name = {m.name: m for m in monitors}
-    yield House(built=built, intake=Intake(built.house, built.operations, Reckoner(built.db), by_name))
+    intake = Intake(built.house, built.operations, Reckoner(built.db), by_name)
+    yield House(built=built, intake=intake)
+    await intake.close()
     await built.db.close()
 
 
@@ -73,6 +78,31 @@ async def test_repeating_an_alert_changes_nothing(house: House) -> None:
     for _ in range(20):
         await house.event("a1")
     assert len(await house.outages()) == 1
+
+
+async def test_a_storm_of_the_same_alert_opens_one_draft(house: House) -> None:
+    await asyncio.gather(*(house.event("a1") for _ in range(30)))
+    assert await house.outages() == [("draft", None)]
+
+
+async def test_a_call_that_cannot_be_kept_fails_alone(house: House) -> None:
+    """Those of one moment are one transaction."""
+    broken = Event(dedup_key="b", action=EventAction.TRIGGER, summary="\ud800", hints={})
+    calls = [house.event("a1"), house.intake.take("careful", [broken], b"{}"), house.event("a2", element="POP-A")]
+    first, refused, last = await asyncio.gather(*calls, return_exceptions=True)
+    assert (first, last) == (None, None)
+    assert isinstance(refused, Exception)
+    await house.intake.settled()
+    assert await house.outages() == [("draft", None), ("draft", None)]
+
+
+async def test_two_daemons_that_see_the_same_alert_open_one_draft(house: House) -> None:
+    """Also for what names nothing we know, so that nothing tells the second daemon of the first one's draft."""
+    other = Intake(house.built.house, house.built.operations, Reckoner(house.built.db), {"careful": monitor("careful")})
+    await asyncio.gather(
+        *(House(built=house.built, intake=intake).event("a1", element="") for intake in (house.intake, other) * 5)
+    )
+    assert await house.outages() == [("draft", "no_scope")]
 
 
 async def test_a_declaring_monitor_waits_its_hold_down(house: House) -> None:
@@ -158,3 +188,31 @@ async def test_a_beginning_that_comes_after_its_end_opens_nothing(house: House) 
     late = Event(dedup_key="a1", action=EventAction.TRIGGER, occurred_at=began, hints={"element": ("POP-B",)})
     await house.intake.take("bold", [late], b"{}")
     assert await house.outages() == []
+
+
+async def test_what_clears_while_its_outage_is_being_opened_is_still_cleared(house: House) -> None:
+    """The answer to the first call does not wait for what follows from it, so the next one comes in between."""
+    now = house.built.clock.now
+    up = Event(dedup_key="a1", action=EventAction.TRIGGER, occurred_at=now, hints={"element": ("POP-B",)})
+    down = replace(up, action=EventAction.RESOLVE)
+
+    class Meanwhile:
+        """The verbs; while an outage is being declared, the monitor calls again."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(house.built.operations, name)
+
+        async def declare(self, *args: Any, **values: Any) -> Any:
+            told = await house.built.operations.declare(*args, **values)
+            await asyncio.create_task(house.intake.take("proposing", [down], b"{}"))
+            return told
+
+    by_name = {"proposing": monitor("proposing", action="declare", hold_down=timedelta(0), on_clear="draft")}
+    intake = Intake(house.built.house, cast(Operations, Meanwhile()), Reckoner(house.built.db), by_name)
+    await intake.take("proposing", [up], b"{}")
+    await intake.settled()
+    await house.intake.settled()
+    assert await house.outages() == [("draft", None)], "it is told to nobody"
+    await house.later(timedelta(hours=1))
+    assert await house.outages() == [("retracted", None)]
+    await intake.close()
