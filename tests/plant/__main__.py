@@ -7,6 +7,7 @@ not caught, so that the list moves with the code. Ends with 1 if one is not caug
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,23 +16,36 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("outagecast", "templates", "tests", "pyproject.toml", "config.example.toml", "README.md", "CHANGELOG.md")
 LONGEST = 300.0
 """Seconds for a bug's tests: one that makes them hang is caught as well."""
+FAILED = 1
+"""How pytest ends when a test failed; above it, it could not even run them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """`find`, which stands exactly once in `file`, gives way to `put`."""
+
+    file: str
+    find: str
+    put: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bug:
-    """`find`, which stands exactly once in `file`, gives way to `put`; one of `tests` has to notice."""
+    """One of `tests` (files, or single tests as `file::name`) has to notice, on this kind of `database`. Several places
+    where one guard stands behind another.
+    """
 
     name: str
     why: str
-    file: str
-    find: str
-    put: str
+    places: tuple[Place, ...]
     tests: tuple[str, ...]
+    database: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,32 +58,33 @@ class Caught:
 
 def bugs() -> list[Bug]:
     listed = tomllib.loads((ROOT / "tests/plant/bugs.toml").read_text())
-    return [Bug(name=name, **{**fields, "tests": tuple(fields["tests"])}) for name, fields in listed.items()]
+    return [_bug(name, fields) for name, fields in listed.items()]
 
 
-def misplaced(bug: Bug) -> str:
+def misplaced(bug: Bug, folder: Path = ROOT) -> str:
     """Why a bug cannot be planted; empty if it can."""
-    found = (ROOT / bug.file).read_text().count(bug.find)
-    missing = [test for test in bug.tests if not (ROOT / test).exists()]
-    if missing:
-        return f"{missing[0]} is gone"
-    return "" if found == 1 else f"its place stands {found} times in {bug.file}"
+    for place in bug.places:
+        file = folder / place.file
+        found = file.read_text().count(place.find) if file.exists() else 0
+        if found != 1:
+            return f"its place stands {found} times in {place.file}"
+    missing = [test for test in bug.tests if not _there(folder, test)]
+    return f"{missing[0]} is gone" if missing else ""
 
 
 def hunt(bug: Bug, folder: Path) -> Caught:
     """Plant a bug in the copy, run its tests, take it out again."""
-    file = folder / bug.file
-    clean = file.read_text()
-    file.write_text(clean.replace(bug.find, bug.put))
+    clean = {place.file: (folder / place.file).read_text() for place in bug.places}
     began = time.monotonic()
     try:
-        for test in bug.tests:
-            failed = _first_failure(folder, test)
-            if failed:
-                return Caught(by=failed, seconds=time.monotonic() - began)
-        return Caught(by="", seconds=time.monotonic() - began)
+        for place in bug.places:
+            file = folder / place.file
+            file.write_text(file.read_text().replace(place.find, place.put))
+        by = next((failed for test in bug.tests if (failed := first_failure(folder, [test], bug.database))), "")
+        return Caught(by=by, seconds=time.monotonic() - began)
     finally:
-        file.write_text(clean)
+        for name, text in clean.items():
+            (folder / name).write_text(text)
 
 
 def copy_to(folder: Path) -> None:
@@ -81,41 +96,84 @@ def copy_to(folder: Path) -> None:
             shutil.copy(source, folder / name)
 
 
-def _first_failure(folder: Path, test: str) -> str:
-    words = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no", test]
+def first_failure(folder: Path, tests: Sequence[str], database: str) -> str:
+    """The first of these tests that fails in the copy; empty if all pass."""
+    words = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no", *tests]
     # The copy is first on the path, before what is installed.
-    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=LONGEST)
-    except subprocess.TimeoutExpired:
-        return f"{test} (hangs)"
-    if done.returncode == 0:
+    environment = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "OUTAGECAST_TEST_DATABASES": database}
+    code, said = _run(words, folder, os.environ | environment)
+    if not code:
         return ""
-    lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return lines[0].split(" - ")[0].partition(" ")[2] if lines else f"{test} (exit {done.returncode})"
+    lines = [line for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if code is not None and code > FAILED and not lines:
+        return f"{tests[0]} (pytest ended with {code})"
+    return lines[0].split(" - ")[0].partition(" ")[2] if lines else f"{tests[0]} (hangs)"
+
+
+def _fails_without_any(folder: Path, chosen: Sequence[Bug]) -> str:
+    for database in sorted({bug.database for bug in chosen}):
+        tests = sorted({test for bug in chosen if bug.database == database for test in bug.tests})
+        # A second time, for a machine that was too busy for somebody's patience.
+        if first_failure(folder, tests, database) and (failed := first_failure(folder, tests, database)):
+            return failed
+    return ""
+
+
+def _run(words: Sequence[str], folder: Path, environment: dict[str, str]) -> tuple[int | None, str]:
+    """How it ended and what it said; None if it did not end in time. With it ends whatever it has started."""
+    with subprocess.Popen(
+        words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return None, ""
+    return process.returncode, said
+
+
+def _bug(name: str, fields: dict[str, Any]) -> Bug:
+    places = [{key: fields[key] for key in ("file", "find", "put")}, *fields.get("also", [])]
+    return Bug(
+        name=name,
+        why=fields["why"],
+        places=tuple(Place(**place) for place in places),
+        tests=tuple(fields["tests"]),
+        database=fields.get("database", "sqlite"),
+    )
+
+
+def _there(folder: Path, test: str) -> bool:
+    name, _, function = test.partition("::")
+    file = folder / name
+    return file.exists() and (not function or f"def {function.partition('[')[0]}(" in file.read_text())
+
+
+def _asked(words: Sequence[str]) -> list[Bug]:
+    parser = argparse.ArgumentParser(prog="./run plant", description=__doc__)
+    parser.add_argument("names", nargs="*", help="only these bugs")
+    names = parser.parse_args(words).names
+    chosen = [bug for bug in bugs() if not names or bug.name in names]
+    if unknown := set(names) - {bug.name for bug in chosen}:
+        parser.error(f"no bug is called {', '.join(sorted(unknown))}")
+    return chosen
 
 
 def main(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="./run plant", description=__doc__)
-    parser.add_argument("names", nargs="*", help="only these bugs")
-    asked = parser.parse_args(words)
-    chosen = [bug for bug in bugs() if not asked.names or bug.name in asked.names]
-    unknown = set(asked.names) - {bug.name for bug in chosen}
-    if unknown:
-        parser.error(f"no bug is called {', '.join(sorted(unknown))}")
+    chosen = _asked(words)
+    width = max(len(bug.name) for bug in chosen)
     alive = 0
     with tempfile.TemporaryDirectory(prefix="plant-") as name:
         copy_to(Path(name))
-        for test in sorted({test for bug in chosen for test in bug.tests}):
-            if failed := _first_failure(Path(name), test):
-                print(f"{failed} fails without any bug: nothing can be said", file=sys.stderr)
-                return 2
-        for number, bug in enumerate(chosen, 1):
-            print(f"{number:3}/{len(chosen)} {bug.name}: ", end="", flush=True)
-            wrong = misplaced(bug)
+        if failed := _fails_without_any(Path(name), chosen):
+            print(f"{failed} fails without any bug: nothing can be said", file=sys.stderr)
+            return 2
+        print(f"{'bug':{width}}  seconds  caught by")
+        for bug in chosen:
+            wrong = misplaced(bug, Path(name))
             caught = Caught(by="", seconds=0.0) if wrong else hunt(bug, Path(name))
             alive += not caught.by
-            print(f"{caught.by} ({caught.seconds:.0f} s)" if caught.by else f"NOT CAUGHT {wrong}".rstrip(), flush=True)
+            print(f"{bug.name:{width}}  {caught.seconds:7.1f}  {caught.by or f'NOT CAUGHT {wrong}'}", flush=True)
     print(f"{len(chosen) - alive} of {len(chosen)} caught")
     return 1 if alive else 0
 
