@@ -1,87 +1,114 @@
-"""`./run bench [emails] [sms] [impact] [import] [desk] [--quick] [--rounds N]`: each figure beside its limit and peer.
+"""`./run bench [quick] [PART …] [--rounds N] [--out FOLDER]`: each figure beside its limit and its peers.
 
-All five without names. Ends with 1 if a limit is broken.
+All parts without names, about twenty minutes; `quick`, or --quick, takes fewer of everything, in about three. Peers are
+installed on first use, into a cache outside the repository; `install` does only that. The report is written to
+FOLDER/bench-report.html, .md and .json after each part. Ends with 1 if a limit is broken or a part is.
 """
 
 import argparse
+import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
 
-from tests.bench import desk_speed, importing
-from tests.bench.children import call
-from tests.bench.report import Figure, machine
-from tests.bench.sending import emails, texts
+from tests.bench.children import ROOT
+from tests.bench.competition import ready
+from tests.bench.facts import facts
+from tests.bench.html_report import html
+from tests.bench.markdown_report import markdown
+from tests.bench.parts import PARTS, Part, Size
+from tests.bench.peers import PEERS
+from tests.bench.report import machine
+from tests.bench.sections import Missing, Section, broken
 
-IMPACT_MEMORY_AT_MOST_MB = 500.0
-
-
-def impact(_quick: bool, _rounds: int) -> Iterator[Figure]:
-    """A POP's blast radius among 100,000 elements and 1,000,000 circuits, in a process of its own."""
-    found = call("impact")
-    for row in found["rows"]:
-        yield Figure(**row)
-    yield Figure(name="impact: peak memory", value=found["peak_mb"], unit="MB", at_most=IMPACT_MEMORY_AT_MOST_MB)
-
-
-def imports(quick: bool, _rounds: int) -> Iterator[Figure]:
-    """A million circuits from CSV."""
-    found = importing.run(100_000 if quick else 1_000_000)
-    bare = f"a bare csv + executemany loop: {found.bare_per_second:,.0f} rows/s"
-    grown = found.peak_mb - found.smaller_peak_mb
-    yield Figure(name=f"import: {found.rows:,} circuits", value=found.rows_per_second, unit="rows/s", note=bare)
-    yield Figure(name="import: once more, all unchanged", value=found.again_per_second, unit="rows/s")
-    yield Figure(name="import: product ÷ bare loop", value=found.ratio, at_least=importing.RATIO_AT_LEAST)
-    yield Figure(
-        name="import: more memory than for a tenth",
-        value=grown,
-        unit="MB",
-        at_most=importing.GROWTH_AT_MOST_MB,
-        note=f"peak {found.peak_mb:.0f} MB, {found.start_mb:.0f} MB of it before the first row",
-    )
-
-
-def mails(quick: bool, rounds: int) -> list[Figure]:
-    return emails(5_000 if quick else 20_000, rounds)
-
-
-def sms(quick: bool, rounds: int) -> list[Figure]:
-    return texts(5_000 if quick else 20_000, rounds)
-
-
-def desk(quick: bool, _rounds: int) -> list[Figure]:
-    """The search and the previews of the declare page."""
-    return desk_speed.figures(desk_speed.FEWER if quick else desk_speed.CIRCUITS)
-
-
-BENCHES: dict[str, Callable[[bool, int], Iterator[Figure] | list[Figure]]] = {
-    "emails": mails,
-    "sms": sms,
-    "impact": impact,
-    "import": imports,
-    "desk": desk,
-}
+ROUNDS, FEW_ROUNDS = 5, 1
+OUT = ROOT / "bench-report"
+WORDS = ("quick", "install")
 
 
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(BENCHES)}; all without a name")
-    parser.add_argument("--quick", action="store_true", help="one round, a quarter of the messages: under a minute")
-    parser.add_argument("--rounds", type=int, help="rounds of the sending benchmarks")
+    parser.add_argument("names", nargs="*", metavar="part", help=f"which: {', '.join(PARTS)}; all without a name")
+    parser.add_argument("--quick", action="store_true", help="fewer of everything, one round: about three minutes")
+    parser.add_argument("--rounds", type=int, help=f"rounds of whatever is compared (default {ROUNDS})")
+    parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help="where the report is written")
     asked = parser.parse_args(words)
-    if unknown := set(asked.names) - set(BENCHES):
-        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
-    rounds = asked.rounds or (1 if asked.quick else 3)
+    if unknown := set(asked.names) - set(PARTS) - set(WORDS):
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}, and the word quick")
+    if "install" in asked.names:
+        return install()
+    quick = asked.quick or "quick" in asked.names
+    size = Size(quick=quick, rounds=asked.rounds or (FEW_ROUNDS if quick else ROUNDS))
+    return measure([name for name in asked.names if name in PARTS] or list(PARTS), size, asked.out)
+
+
+def measure(names: Sequence[str], size: Size, out: Path, parts: Mapping[str, Part] = PARTS) -> int:
+    """One part after the other; a report after each, so that what was measured is not lost to a later mishap."""
     print(machine(), flush=True)
-    broken = 0
-    for name in asked.names or BENCHES:
+    began = datetime.now(UTC)
+    sections: list[Section] = []
+    skipped = [Missing(what=f"the part {name}", why="it was not asked for") for name in parts if name not in names]
+    for name in names:
         started = time.monotonic()
-        for figure in BENCHES[name](asked.quick, rounds):
-            print(figure.line(), flush=True)
-            broken += not figure.holds
-        print(f"  {name} took {time.monotonic() - started:.0f} s", flush=True)
-    print(f"{broken} limit(s) broken" if broken else "all limits hold", flush=True)
-    return 1 if broken else 0
+        try:
+            section = parts[name](size)
+        except Exception as error:  # one part that breaks must not take the figures of all others with it
+            traceback.print_exc()
+            section = failed(name, error)
+        section.seconds = time.monotonic() - started
+        sections.append(section)
+        show(section)
+        write(out, began, size, sections, skipped)
+    lost, unfinished = len(broken(sections)), [section.name for section in sections if not section.is_whole]
+    print(f"{lost} limit(s) broken" if lost else "all limits hold", flush=True)
+    if unfinished:
+        print(f"not finished: {', '.join(unfinished)} (see above)", flush=True)
+    print(f"written to {out}/bench-report.html, .md and .json", flush=True)
+    return 1 if lost or unfinished else 0
+
+
+def failed(name: str, error: Exception) -> Section:
+    """What stands in the report for a part that broke: the last line of what it complained about."""
+    why = (str(error).strip() or type(error).__name__).splitlines()[-1]
+    missing = [Missing(what=f"the part {name}", why=f"it broke: {why}")]
+    return Section(name=name, title=name, about="This part broke.", missing=missing, is_whole=False)
+
+
+def show(section: Section) -> None:
+    for figure in section.figures:
+        print(figure.line(), flush=True)
+    for one in section.missing:
+        print(f"- {one.what}: {one.why}", flush=True)
+    print(f"  {section.name} took {section.seconds:.0f} s", flush=True)
+
+
+def write(out: Path, began: datetime, size: Size, sections: Sequence[Section], skipped: Sequence[Missing]) -> None:
+    """All three files anew."""
+    out.mkdir(parents=True, exist_ok=True)
+    states = {peer.NAME: peer.available() for peer in PEERS}
+    peers = {name: state.version or f"not installed: {state.missing}" for name, state in states.items()}
+    known = facts(began, rounds=size.rounds, quick=size.quick, peers=peers)
+    files = {
+        "html": html(known, sections, skipped),
+        "md": markdown(known, sections, skipped),
+        "json": json.dumps(
+            {"facts": known, "sections": [asdict(one) for one in sections]}, indent=1, ensure_ascii=False
+        ),
+    }
+    for kind, text in files.items():
+        (out / f"bench-report.{kind}").write_text(text, encoding="utf-8")
+
+
+def install() -> int:
+    """Whatever peer can be installed; 0 even where one cannot, because the benchmark goes on without it."""
+    for peer in PEERS:
+        why = ready(peer, may_install=True)
+        print(f"{peer.NAME}: {f'not installed: {why}' if why else peer.available().version}", flush=True)
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Processes of their own for whoever sends and whoever receives, so that time and memory are told apart."""
 
+import contextlib
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -11,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from tests.bench.processes import listens
+
 ROOT = Path(__file__).parents[2]
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds a server gets to listen, or to end."""
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 """So many processes start that compiling every module anew in each would take most of the time."""
@@ -20,11 +24,13 @@ LONGEST = 300.0
 """Seconds after which a measurement is given up."""
 
 
-def call(module: str, *words: str) -> dict[str, Any]:
-    """Run `python -m tests.bench.MODULE` to its end; the JSON object it printed last."""
+def call(module: str, *words: str, longest: float = LONGEST) -> dict[str, Any]:
+    """Run `python -m tests.bench.MODULE` to its end; the JSON object it printed last. TimeoutExpired after `longest`
+    seconds.
+    """
     command = [sys.executable, "-m", f"tests.bench.{module}", *words]
     done = subprocess.run(
-        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=ENVIRONMENT, timeout=LONGEST, check=True
+        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=ENVIRONMENT, timeout=longest, check=True
     )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -60,11 +66,16 @@ def idling() -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def running(command: list[str], *, port: int, output: int | IO[bytes]) -> Iterator["subprocess.Popen[bytes]"]:
-    """A server that listens on this port of 127.0.0.1; it has ended when the block has."""
-    process = subprocess.Popen(command, stdout=output, stdin=subprocess.DEVNULL, cwd=ROOT, env=ENVIRONMENT)
+def running(
+    command: list[str], *, port: int | None, output: int | IO[bytes], errors: int | IO[bytes] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A server that listens on this port of 127.0.0.1 (None: on none); it has ended when the block has."""
+    process = subprocess.Popen(
+        command, stdout=output, stderr=errors, stdin=subprocess.DEVNULL, cwd=ROOT, env=ENVIRONMENT
+    )
     try:
-        _wait_until_it_listens(process, port)
+        if port is not None:
+            wait_until_it_listens(process, port)
         yield process
     finally:
         if process.poll() is None:
@@ -74,24 +85,25 @@ def running(command: list[str], *, port: int, output: int | IO[bytes]) -> Iterat
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def free_port() -> int:
-    """A port on which nobody listens just now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def _wait_until_it_listens(process: "subprocess.Popen[bytes]", port: int) -> None:
-    until = time.monotonic() + PATIENCE
+    """A port on which nobody listens just now; not of those that systems give to outgoing connections."""
     while True:
+        port = secrets.randbelow(10_000) + 20_000
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
+
+
+def wait_until_it_listens(process: "subprocess.Popen[bytes]", port: int) -> None:
+    """Until it is the one that listens there. RuntimeError where it ends instead, TimeoutError after `PATIENCE`."""
+    until = time.monotonic() + PATIENCE
+    while not listens(process.pid, port):
         if process.poll() is not None:
             raise RuntimeError(f"{process.args!r} ended with {process.returncode} before it listened")
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.02)
+        if time.monotonic() > until:
+            raise TimeoutError(f"{process.args!r} does not listen on port {port} after {PATIENCE:.0f} s")
+        time.sleep(0.02)

@@ -1,7 +1,8 @@
-"""Our own minimal SMTP pair: a sink that counts whom it heard of, and a pipelining source for where Postfix's
-`smtp-source` is not installed.
+"""Our own minimal SMTP pair: a sink that counts whom it heard of and keeps the first mail, and a pipelining source for
+where Postfix's `smtp-source` is not installed.
 
-`python -m tests.bench.own_smtp sink PORT` prints what it counted when it is told to end;
+`python -m tests.bench.own_smtp sink PORT` prints what it counted when it is told to end: `octets` of content, `wire`
+of everything both ways;
 `python -m tests.bench.own_smtp source PORT MESSAGES OCTETS` prints its seconds.
 """
 
@@ -23,6 +24,9 @@ class Counted:
     def __init__(self) -> None:
         self.messages = 0
         self.octets = 0
+        self.wire = 0
+        self.sessions = 0
+        self.first = self.first_recipient = b""
         self.recipients: set[bytes] = set()
 
 
@@ -34,19 +38,28 @@ class Sink(asyncio.Protocol):
         self._rest = b""
         self._in_data = False
         self._recipient = b""
+        self._left = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.write(b"220 bench ESMTP\r\n")
+        self._counted.sessions += 1
+        self._answer(b"220 bench ESMTP\r\n")
 
     def data_received(self, data: bytes) -> None:
+        self._counted.wire += len(data)
         self._rest += data
         answers = []
         while (answer := self._step()) is not None:
             answers.append(answer)
         if answers:
-            self._transport.write(b"".join(answers))
+            self._answer(b"".join(answers))
+        if self._left:
+            self._transport.close()
+
+    def _answer(self, said: bytes) -> None:
+        self._counted.wire += len(said)
+        self._transport.write(said)
 
     def _step(self) -> bytes | None:
         """The answer to the next thing that is whole in the buffer, None when nothing is."""
@@ -57,6 +70,8 @@ class Sink(asyncio.Protocol):
             self._in_data, self._rest = False, rest
             self._counted.messages += 1
             self._counted.octets += len(content)
+            if not self._counted.first:
+                self._counted.first, self._counted.first_recipient = content, self._recipient[9:].rstrip(b">")
             self._counted.recipients.add(self._recipient)
             return b"250 2.0.0 Ok\r\n"
         line, end, rest = self._rest.partition(b"\r\n")
@@ -70,11 +85,11 @@ class Sink(asyncio.Protocol):
                 self._in_data = True
                 return b"354 Go ahead\r\n"
             case b"RCPT":
-                self._recipient = line
+                self._recipient = line.upper()
                 return b"250 2.1.5 Ok\r\n"
             case b"QUIT":
-                self._transport.close()
-                return None
+                self._left = True
+                return b"221 2.0.0 Bye\r\n"
             case _:
                 return b"250 2.0.0 Ok\r\n"
 
@@ -83,7 +98,7 @@ async def sink(port: int) -> Counted:
     """Listen until SIGTERM."""
     counted, loop, end = Counted(), asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, end.set)
-    server = await loop.create_server(lambda: Sink(counted), "127.0.0.1", port)
+    server = await loop.create_server(lambda: Sink(counted), "127.0.0.1", port, backlog=1000)
     await end.wait()
     server.close()
     return counted
@@ -115,12 +130,21 @@ async def _session(port: int, left: Iterator[int], content: bytes) -> None:
 
 
 def main(words: list[str]) -> None:
+    answer: dict[str, object]
     match words:
         case ["sink", port]:
             found = asyncio.run(sink(int(port)))
-            answer = {"messages": found.messages, "recipients": len(found.recipients), "octets": found.octets}
+            answer = {
+                "messages": found.messages,
+                "recipients": len(found.recipients),
+                "octets": found.octets,
+                "wire": found.wire,
+                "sessions": found.sessions,
+                "first": found.first.decode("latin-1"),
+                "first_recipient": found.first_recipient.decode("latin-1"),
+            }
         case ["source", port, messages, octets]:
-            answer = {"seconds": asyncio.run(source(int(port), int(messages), int(octets)))}  # type: ignore[dict-item]
+            answer = {"seconds": asyncio.run(source(int(port), int(messages), int(octets)))}
         case _:
             raise SystemExit(__doc__)
     print(json.dumps(answer))

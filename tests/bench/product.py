@@ -1,7 +1,7 @@
-"""The product as a process of its own, so that memory, CPU and lag are its alone.
+"""The product as a process of its own, so that memory, CPU and lag are its alone. FOLDER holds its `bench.toml`.
 
-`python -m tests.bench.product fill FOLDER CUSTOMERS` makes a provider's database;
-`python -m tests.bench.product email|sms FOLDER CUSTOMERS PORT` declares on it and prints what it took.
+`python -m tests.bench.product fill FOLDER CUSTOMERS` makes a provider's database and a token for its API;
+`python -m tests.bench.product email|sms FOLDER CUSTOMERS` declares on it and prints what it took.
 """
 
 import json
@@ -13,24 +13,22 @@ from typing import Any
 from outagecast.app import on_a_loop, open_core
 from outagecast.config import parse_config
 from outagecast.domain.message import ChannelName
-from tests.bench.house import config_text, fill, house, wave
+from outagecast.domain.outage import Role
+from tests.bench.house import WHO, fill, house, wave
 from tests.bench.report import peak_memory_mb
+from tests.bench.settings import SETTINGS
 
 
 async def _fill(folder: Path, customers: int) -> dict[str, Any]:
-    config = parse_config(config_text(smtp_port=1), name="bench.toml", folder=folder, environ={})
+    config = parse_config((folder / SETTINGS).read_text(), name=SETTINGS, folder=folder, environ={})
     async with open_core(config) as core:
         await fill(core, customers)
-    return {"customers": customers}
+        token = await core.people.add_token("bench", Role.OPERATOR, actor=WHO)
+    return {"customers": customers, "token": token}
 
 
-async def _send(channel: ChannelName, folder: Path, customers: int, port: int) -> dict[str, Any]:
-    match channel:
-        case ChannelName.EMAIL:
-            text = config_text(smtp_port=port)
-        case ChannelName.SMS:
-            text = config_text(sms_url=f"http://127.0.0.1:{port}")
-    async with house(folder, text) as (core, daemon):
+async def _send(channel: ChannelName, folder: Path, customers: int) -> dict[str, Any]:
+    async with house(folder, (folder / SETTINGS).read_text()) as (core, daemon):
         return asdict(await wave(core, daemon, channel, customers)) | {"memory_mb": peak_memory_mb()}
 
 
@@ -38,8 +36,8 @@ def main(words: list[str]) -> None:
     match words:
         case ["fill", folder, customers]:
             answer = on_a_loop(_fill(Path(folder), int(customers)))
-        case [channel, folder, customers, port]:
-            answer = on_a_loop(_send(ChannelName(channel), Path(folder), int(customers), int(port)))
+        case [channel, folder, customers]:
+            answer = on_a_loop(_send(ChannelName(channel), Path(folder), int(customers)))
         case _:
             raise SystemExit(__doc__)
     print(json.dumps(answer))

@@ -27,14 +27,20 @@ class Figure:
         low = self.at_least is None or self.value >= self.at_least
         return low and (self.at_most is None or self.value <= self.at_most)
 
-    def line(self) -> str:
-        limit = ""
+    @property
+    def is_limited(self) -> bool:
+        return self.at_least is not None or self.at_most is not None
+
+    @property
+    def limit(self) -> str:
+        """The limit in words; empty where there is none."""
         if self.at_least is not None:
-            limit = f"at least {self.at_least:g}"
-        if self.at_most is not None:
-            limit = f"at most {self.at_most:g}"
+            return f"at least {self.at_least:g}"
+        return "" if self.at_most is None else f"at most {self.at_most:g}"
+
+    def line(self) -> str:
         mark = " " if self.holds else "✗"
-        return f"{mark} {self.name:<56} {self.value:>12,.3f} {self.unit:<8} {limit:<16} {self.note}".rstrip()
+        return f"{mark} {self.name:<56} {self.value:>12,.3f} {self.unit:<8} {self.limit:<16} {self.note}".rstrip()
 
 
 def spread(values: Iterable[float]) -> str:
@@ -51,7 +57,7 @@ def machine() -> str:
     load = " ".join(f"{one:.2f}" for one in os.getloadavg())
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return (
-        f"{_processor()}, {os.cpu_count()} cores · {python}, SQLite {sqlite3.sqlite_version}, "
+        f"{processor()}, {os.cpu_count()} cores · {python}, SQLite {sqlite3.sqlite_version}, "
         f"SQLAlchemy {sqlalchemy.__version__} · load {load}"
     )
 
@@ -66,7 +72,8 @@ def peak_memory_mb() -> float:
     return int(found.split()[1]) / 1024
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's own name, as the kernel knows it."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,133 +1,139 @@
-"""Emails and texts, from the declaration to the last provider's answer, against the fastest there is on the same wire.
+"""Emails and texts, from the declaration to the last provider's answer, against the fastest there is on the same wire
+and against other programs for the job.
 
-Every round runs the limit first and the product after it, each in processes of its own, to a fresh sink on its own
-port. What counts is the ratio within a round: absolute rates move with whatever else the machine does.
+Every round runs the limit first, then each peer, and the product last, each in processes of its own, to a fresh sink on
+its own port. What counts is the ratio within a round: absolute rates move with whatever else the machine does.
 """
 
-import os
-import re
-import shutil
-import subprocess
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from tests.bench.children import LONGEST, call, free_port, idling, running, serving
-from tests.bench.report import Figure, spread
+from tests.bench.children import call, free_port, idling, serving
+from tests.bench.competition import FAULTS, Entry, check_all, enter, leave, race
+from tests.bench.letters import read_letter
+from tests.bench.postgres import Server, serving_postgres
+from tests.bench.postgres import available as postgres_missing
+from tests.bench.provider import Provider, copy_of, make_provider
+from tests.bench.report import Figure
+from tests.bench.sections import Section
+from tests.bench.sent_figures import (
+    EMAIL_RATIO_AT_LEAST,
+    SMS_RATIO_AT_LEAST,
+    Checked,
+    Round,
+    Rounds,
+    chart_of,
+    figures_of,
+    octet_figures,
+    on_the_wire,
+    peer_figures,
+    table_of,
+)
+from tests.bench.settings import config_text
+from tests.bench.sinks import counting_sink, fast_sink, limit_name, limit_per_second
 
-SESSIONS = 10
-LAG_P99_AT_MOST_MS = 20.0
-MEMORY_AT_MOST_MB = 300.0
-EMAIL_RATIO_AT_LEAST = 0.05
-SMS_RATIO_AT_LEAST = 0.3
-_HEADERS = 250
-"""Octets that `smtp-source -l` adds for its own headers, about."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Round:
-    """Messages a second of either, and what the product says of itself."""
-
-    limit: float
-    product: float
-    took: dict[str, Any]
-
-    @property
-    def ratio(self) -> float:
-        """From the declaration to the last answer."""
-        return self.product / self.limit
-
-    @property
-    def ratio_on_the_wire(self) -> float:
-        """From the answered declaration, when every row is committed, to the last answer."""
-        took = float(self.took["seconds"])
-        return self.ratio * took / (took - float(self.took["planned_seconds"]))
+_NAMES = ("Anna", "Bashir", "Chloé", "Dmitri", "Emeka", "Freya", "Zoë")
 
 
-def emails(count: int, rounds: int) -> list[Figure]:
+def emails(count: int, rounds: int, *, with_peers: bool = True) -> Section:
     """Personalised emails over ten kept connections."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        octets, checked = _checked_emails(folder, count)
-        postfix = _postfix()
-        _provider(folder, count)
-        found = [_email_round(folder, count, octets, postfix) for _ in range(rounds)]
-    peer = f"smtp-source -d -s {SESSIONS}" if postfix else "our own pipelining client (no Postfix tools here)"
-    return [
-        Figure(name="emails: checked at our own sink, each once", value=checked, note=f"{octets:,} octets each"),
-        *_figures("emails", found, count, f"{peer} -l {octets}", EMAIL_RATIO_AT_LEAST),
-    ]
-
-
-def texts(count: int, rounds: int) -> list[Figure]:
-    """Texts, twenty in flight."""
-    with tempfile.TemporaryDirectory() as name:
-        _provider(Path(name), count)
-        found = [_text_round(Path(name), count) for _ in range(rounds)]
-    wire = [one.ratio_on_the_wire for one in found]
-    return [
-        *_figures("sms", found, count, "bare aiohttp form POSTs, 20 in flight", None),
+    section = Section(name="emails", title="Emails, end to end")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        provider = make_provider(folder / "provider", count)
+        checked = check_emails(folder / "check", max(1, count // 10))
+        entries: list[Entry] = []
+        if with_peers:
+            server = _server(stack, section)
+            entries = enter(section, server)
+            entries = check_all(entries, checked.letter, folder, section)
+        found = Rounds(peers={entry.peer.NAME: [] for entry in entries})
+        for _ in range(rounds):
+            limit = limit_per_second(folder, count, checked.octets)
+            for entry in list(entries):
+                try:
+                    found.peers[entry.peer.NAME].append(race(entry, checked.letter, count, folder))
+                except FAULTS as error:
+                    leave(entry, error, section)
+                    entries.remove(entry)
+                    del found.peers[entry.peer.NAME]
+            found.ours.append(_email_round(folder, provider, limit))
+    limited = f"{limit_name(checked.octets)}, ten kept sessions, no message made and no record kept"
+    section.about = (
+        f"{count:,} personalised emails (text and HTML, {checked.octets:,} octets), from the declaration to the last "
+        f"answer durable in SQLite with synchronous=FULL, over ten connections from one process. The limit: {limited}. "
+        "The peers send the same words to the same sink."
+    )
+    section.figures = [
         Figure(
-            name="sms: product ÷ limit from the committed rows on",
-            value=median(wire),
-            at_least=SMS_RATIO_AT_LEAST,
-            note=spread(wire),
+            name="emails: checked at our own sink, each once",
+            value=checked.messages,
+            note=f"{checked.octets:,} octets each",
+        ),
+        *figures_of("emails", found.ours, count, limit_name(checked.octets), EMAIL_RATIO_AT_LEAST),
+        on_the_wire("emails", found.ours),
+        *peer_figures(found),
+        *octet_figures("emails", found.ours, count),
+        Figure(
+            name="emails: on the wire, both ways",
+            value=checked.wire,
+            unit="octets",
+            note="a message; TCP's own not counted",
         ),
     ]
+    if entries:
+        section.tables.append(table_of(found, entries, count, checked))
+    section.charts.append(chart_of(found, entries))
+    return section
 
 
-def _figures(name: str, rounds: list[Round], count: int, peer: str, at_least: float | None) -> list[Figure]:
-    def middle(read: Callable[[Round], float]) -> float:
-        return median(read(one) for one in rounds)
-
-    ratios, limits = [one.ratio for one in rounds], spread(one.limit for one in rounds)
-    products = spread(one.product for one in rounds)
-    memory = max(one.took["memory_mb"] for one in rounds)
-    cpu = middle(lambda one: one.took["cpu_seconds"]) / count * 1e6
-    lag, lags = middle(lambda one: one.took["lag_p99_ms"]), spread(one.took["lag_p99_ms"] for one in rounds)
-    idle = middle(lambda one: one.took["idle_lag_p99_ms"])
-    beside = f"an idle loop beside it {idle:.1f} ms; {lags}"
-    planning = middle(lambda one: one.took["planned_seconds"])
-    return [
-        Figure(name=f"{name}: limit", value=middle(lambda one: one.limit), unit="msg/s", note=f"{peer}; {limits}"),
-        Figure(name=f"{name}: product", value=middle(lambda one: one.product), unit="msg/s", note=products),
-        Figure(name=f"{name}: product ÷ limit", value=median(ratios), at_least=at_least, note=spread(ratios)),
-        Figure(name=f"{name}: CPU per message", value=cpu, unit="µs", note="all threads, planning included"),
-        Figure(name=f"{name}: until the declaration is answered", value=planning, unit="s", note=f"of {count:,} rows"),
-        Figure(name=f"{name}: event-loop lag p99", value=lag, unit="ms", at_most=LAG_P99_AT_MOST_MS, note=beside),
-        Figure(name=f"{name}: peak memory", value=memory, unit="MB", at_most=MEMORY_AT_MOST_MB),
+def texts(count: int, rounds: int) -> Section:
+    """Texts, twenty in flight."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        provider = make_provider(folder, count)
+        found = [_text_round(provider) for _ in range(rounds)]
+    section = Section(name="sms", title="Texts, end to end")
+    section.about = (
+        f"{count:,} personalised texts to a gateway that answers as Twilio does, from the declaration to the last 201 "
+        "durable in SQLite with synchronous=FULL. The limit: a bare loop of aiohttp form POSTs, 20 in flight, that "
+        "makes no words and keeps no record."
+    )
+    section.figures = [
+        *figures_of("sms", found, count, "bare aiohttp form POSTs, 20 in flight", SMS_RATIO_AT_LEAST),
+        on_the_wire("sms", found),
+        *octet_figures("sms", found, count),
     ]
+    return section
 
 
-def _checked_emails(folder: Path, count: int) -> tuple[int, int]:
-    """A smaller wave to a sink that knows every recipient: (octets of a mail, mails)."""
-    some = count // 10
-    provider = folder / "check"
-    provider.mkdir()
-    _provider(provider, some)
-    took, counted = send_emails(provider, some)
-    assert_once(took, counted, some)
-    return counted["octets"] // some, some
+def check_emails(folder: Path, count: int) -> Checked:
+    """A smaller wave to a sink that knows every recipient: each once. AssertionError if not."""
+    took, counted = send_emails(make_provider(folder, count))
+    assert_once(took, counted, count)
+    raw = str(counted["first"]).encode("latin-1")
+    number = int(str(counted["first_recipient"]).partition("@")[0].lstrip("Cc"))
+    letter = read_letter(raw, name=f"{_NAMES[number % len(_NAMES)]} Person{number}", number=str(number))
+    return Checked(
+        messages=count, octets=counted["octets"] // count, wire=round(counted["wire"] / count), letter=letter
+    )
 
 
-def send_emails(folder: Path, count: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def send_emails(provider: Provider) -> tuple[dict[str, Any], dict[str, Any]]:
     """One wave to our own sink: what the product says it did, and what the sink heard."""
-    port = free_port()
-    with serving("own_smtp", "sink", str(port), port=port) as counted:
-        took = _product("email", folder, count, port)
+    with counting_sink() as (port, counted):
+        took, _ = _product("email", provider, port)
     return took, counted
 
 
-def send_texts(folder: Path, count: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One wave to our own gateway: what the product says it did, and what the gateway heard."""
+def send_texts(provider: Provider) -> tuple[dict[str, Any], dict[str, Any], int]:
+    """One wave to our own gateway: what the product says it did, what the gateway heard, octets of the database."""
     port = free_port()
     with serving("own_gateway", "serve", str(port), port=port) as counted:
-        took = _product("sms", folder, count, port)
-    return took, counted
+        took, grown = _product("sms", provider, port)
+    return took, counted, grown
 
 
 def assert_once(took: dict[str, Any], counted: dict[str, Any], count: int) -> None:
@@ -136,90 +142,35 @@ def assert_once(took: dict[str, Any], counted: dict[str, Any], count: int) -> No
     assert numbers == (count,) * 4, f"accepted, attempts, arrived, recipients: {numbers}, not {count}"
 
 
-def _email_round(folder: Path, count: int, octets: int, postfix: bool) -> Round:
-    port = free_port()
-    if not postfix:
-        with serving("own_smtp", "sink", str(port), port=port) as counted:
-            seconds = call("own_smtp", "source", str(port), str(count), str(octets))["seconds"]
-        assert counted["messages"] == count
-        took, counted = send_emails(folder, count)
-        assert_once(took, counted, count)
-        return Round(limit=count / seconds, product=count / took["seconds"], took=took)
-    seconds = _smtp_source(folder, port, count, octets)
-    port = free_port()
-    with _SmtpSink(folder, port) as sink:
-        took = _product("email", folder, count, port)
-    arrived = sink.messages()
-    assert (took["accepted"], took["attempts"], arrived) == (count, count, count), (took, arrived)
-    return Round(limit=count / seconds, product=count / took["seconds"], took=took)
+def _email_round(folder: Path, provider: Provider, limit: float) -> Round:
+    count = provider.customers
+    with fast_sink(folder) as sink:
+        took, grown = _product("email", provider, sink.port)
+    assert (took["accepted"], took["attempts"], sink.total) == (count,) * 3, (took, sink.total)
+    return Round(limit=limit, product=count / took["seconds"], took=took, grown=grown)
 
 
-def _text_round(folder: Path, count: int) -> Round:
-    port = free_port()
+def _text_round(provider: Provider) -> Round:
+    port, count = free_port(), provider.customers
     with serving("own_gateway", "serve", str(port), port=port) as counted:
         seconds = call("own_gateway", "source", str(port), str(count))["seconds"]
     assert counted["messages"] == count, counted
-    took, counted = send_texts(folder, count)
+    took, counted, grown = send_texts(provider)
     assert_once(took, counted, count)
-    return Round(limit=count / seconds, product=count / took["seconds"], took=took)
+    return Round(limit=count / seconds, product=count / took["seconds"], took=took, grown=grown)
 
 
-def _product(channel: str, folder: Path, count: int, port: int) -> dict[str, Any]:
-    """A wave on a copy of the database, so that each starts from the same one."""
-    with tempfile.TemporaryDirectory(dir=folder) as own:
-        shutil.copy(folder / "bench.db", own)
+def _product(channel: str, provider: Provider, port: int) -> tuple[dict[str, Any], int]:
+    """A wave on a copy of the database: what it took, and how the database grew."""
+    with copy_of(provider) as copy:
+        way = {"smtp_port": port} if channel == "email" else {"sms_url": f"http://127.0.0.1:{port}"}
+        copy.settle(config_text(database=copy.url, **way))
         with idling() as idle:
-            took = call("product", channel, own, str(count), str(port))
-        return took | idle
+            took = call("product", channel, str(copy.folder), str(provider.customers))
+        return took | idle, copy.grown()
 
 
-def _provider(folder: Path, customers: int) -> None:
-    call("product", "fill", str(folder), str(customers))
-
-
-# --- Postfix's own tools ---
-
-
-def _postfix() -> bool:
-    return all(_tool(name) for name in ("smtp-source", "smtp-sink"))
-
-
-def _tool(name: str) -> str | None:
-    # Debian keeps them where a user's PATH does not look.
-    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-
-
-class _SmtpSink:
-    """Postfix's sink as long as the block lasts; it counts what arrives."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        self._out = folder / f"sink-{port}"
-        # It refuses to run as root.
-        user = ["-u", "nobody"] if os.geteuid() == 0 else []
-        self._command = [str(_tool("smtp-sink")), "-c", *user, f"127.0.0.1:{port}", "100"]
-        self._port = port
-
-    def __enter__(self) -> "_SmtpSink":
-        self._file = self._out.open("wb")
-        self._running = running(self._command, port=self._port, output=self._file)
-        self._running.__enter__()
-        return self
-
-    def __exit__(self, *why: Any) -> None:
-        self._running.__exit__(*why)
-        self._file.close()
-
-    def messages(self) -> int:
-        """It writes its counters anew at each message: the last one stands."""
-        found = re.findall(rb"mesg=(\d+)", self._out.read_bytes())
-        return int(found[-1]) if found else 0
-
-
-def _smtp_source(folder: Path, port: int, count: int, octets: int) -> float:
-    words = ["-d", "-s", str(SESSIONS), "-m", str(count), "-l", str(max(1, octets - _HEADERS)), f"127.0.0.1:{port}"]
-    with _SmtpSink(folder, port) as sink:
-        started = time.perf_counter()
-        subprocess.run([str(_tool("smtp-source")), *words], check=True, timeout=LONGEST)
-        seconds = time.perf_counter() - started
-    assert sink.messages() == count
-    return seconds
+def _server(stack: ExitStack, section: Section) -> Server | None:
+    if postgres_missing():
+        return None
+    return stack.enter_context(serving_postgres())
