@@ -40,7 +40,7 @@ COMMANDS = {
     "owner": (f"{_ROOM}.messages:owner", "Who answers for an outage."),
     "user": (f"{_ROOM}.people:user", "Staff who sign in to the desk: add, invite, list, disable."),
     "token": (f"{_ROOM}.people:token", "Tokens of programs: add, list, revoke."),
-    "db": (f"{_ROOM}.database:db", "The database: upgrade, check."),
+    "db": (f"{_ROOM}.database:db", "The database: upgrade, check, copy."),
     "verify": (f"{_ROOM}.database:verify", "Recount what must always hold; says what broke."),
     "backup": (f"{_ROOM}.backup:backup", "Copy the database while it is in use."),
     "restored": (f"{_ROOM}.backup:restored", "After an older database was put back: see, hold, release."),

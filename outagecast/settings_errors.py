@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -160,11 +160,11 @@ def _unknown(model: type[Settings], key: str, root: type[Settings]) -> str:
     close = difflib.get_close_matches(key.lower(), model.file_names(), n=1)
     if close:
         return f'unknown key (did you mean "{close[0]}"?)'
-    homes = [f"[{table}]" for table in root.file_names() if key in _known(model_at((table,), root))]
+    homes = [f"[{table}]" for table in root.file_names() if _is_key(key, model_at((table,), root))]
     if homes and model is not root:
         return f"unknown key (it belongs in {' or '.join(homes)})"
     return f"unknown key (known here: {', '.join(model.file_names())})"
 
 
-def _known(model: type[Settings] | None) -> Collection[str]:
-    return model.file_names() if model else ()
+def _is_key(key: str, model: type[Settings] | None) -> bool:
+    return model is not None and key in model.file_names() and _member(model, key) is None

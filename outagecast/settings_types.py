@@ -192,6 +192,12 @@ def _network(value: object) -> object:
         raise ValueError(f'"{value}" is not an address or network (write "10.0.0.5" or "10.0.0.0/24")') from None
 
 
+def _route_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", text):
+        raise ValueError('is not a name for a way out (use letters, digits, ".", "-" and "_", like "backup")')
+    return text
+
+
 def _one_line(text: str) -> str:
     if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text):
         raise ValueError("holds a line break or control character (write one line)")
@@ -223,6 +229,8 @@ Url = Annotated[str, AfterValidator(_url)]
 """http or https, host, port, path; without the last slash."""
 Host = Annotated[str, AfterValidator(_host)]
 OptionalHost = Annotated[str, AfterValidator(_optional_host)]
+RouteName = Annotated[str, AfterValidator(_route_name)]
+"""What a way out is called on the desk, in metrics and with each attempt."""
 Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, BeforeValidator(_network)]
 Count = Annotated[int, Field(strict=True, ge=0)]
 Rate = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]

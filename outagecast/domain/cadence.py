@@ -60,6 +60,8 @@ class Ask(StrEnum):
     ETA = "eta"
     ESCALATION = "escalation"
     FAILURE = "failure"
+    SILENCE = "silence"
+    """Nothing leaves by a channel although something is due."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
 from outagecast.domain.levels import Level
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class EtaState(StrEnum):
@@ -105,10 +107,12 @@ class OwnFacts:
 
 def to_micros(at: datetime) -> int:
     """Microseconds since 1970 UTC of an aware time."""
-    return (at - EPOCH) // timedelta(microseconds=1)
+    return (at - EPOCH) // _MICROSECOND
 
 
+@lru_cache(maxsize=4096)
 def from_micros(value: int) -> datetime:
+    """The moment; mostly the same object for the same number: a wave speaks of few, and each is hashed often."""
     return EPOCH + timedelta(microseconds=value)
 
 

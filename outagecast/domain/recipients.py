@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from outagecast.domain.delivery import DeliveryState
 from outagecast.domain.levels import Level
 from outagecast.domain.message import ChannelName
-from outagecast.domain.notices import NoticeKind, NoticeReason
+from outagecast.domain.notices import END_KINDS, NoticeKind, NoticeReason
 from outagecast.domain.suppression import SuppressReason
 
 Hours = tuple[time, time]
@@ -39,6 +39,12 @@ class Hearer:
     zone: str
     wishes: Wishes
     active: bool = True
+    former: bool = False
+    """The address was told as this contact's, and is nobody's any more: only the end goes there (rule 12)."""
+    tier: str = ""
+    """The customer's."""
+    only_address: bool = False
+    """The contact has no address on another channel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +136,7 @@ def _against(
         return SuppressReason.COVERED
     if address.suppressed is not None:
         return address.suppressed
-    if not hearer.active:
+    if not hearer.active or (hearer.former and kind not in END_KINDS):
         return SuppressReason.CONTACT_REMOVED
     if address.held_shared:
         return SuppressReason.SHARED_ADDRESS

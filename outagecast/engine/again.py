@@ -15,7 +15,7 @@ from outagecast.domain.outage import OPEN, OutageStatus
 from outagecast.domain.recipients import quiet_until, wishes
 from outagecast.domain.suppression import SuppressReason
 from outagecast.engine.house import House
-from outagecast.storage import planning, redeliveries, views_deliveries
+from outagecast.storage import planning_hearers, planning_things, redeliveries, views_deliveries
 from outagecast.storage.batches import Record
 from outagecast.storage.engine import Connection
 
@@ -60,7 +60,7 @@ async def choose(
         if "lines" in row.facts  # erased ones keep no words
     }
     address_ids = sorted({row.address_id for row in found if row.address_id is not None})
-    addresses = await planning.address_rows(conn, address_ids)
+    addresses = await planning_hearers.address_rows(conn, address_ids)
     hearers = await _hearing(conn, house, address_ids)
     chosen: list[Again] = []
     refused: dict[str, int] = {}
@@ -86,9 +86,9 @@ async def _hearing(conn: Connection, house: House, address_ids: Sequence[int]) -
     found: dict[int, Record] = {}
     if not address_ids:
         return found
-    for row in sorted(await planning.hearers(conn, address_ids), key=lambda hearer: hearer.contact_id):
+    for row in sorted(await planning_hearers.hearers(conn, address_ids), key=lambda hearer: hearer.contact_id):
         wanted = wishes(row.notify, row.channels, row.quiet_hours, row.wake_for, house.default_wishes(row.tier))
-        if row.status == planning.ACTIVE and ChannelName(row.channel) in wanted.channels:
+        if row.status == planning_things.ACTIVE and ChannelName(row.channel) in wanted.channels:
             found.setdefault(row.address_id, row)
     return found
 

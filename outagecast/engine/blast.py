@@ -19,9 +19,9 @@ from outagecast.domain.levels import Level
 from outagecast.domain.needs import Ref, ThingKind, ref_of
 from outagecast.domain.network import Network
 from outagecast.engine.reckoning import Reckoner
-from outagecast.storage import outages, planning
+from outagecast.storage import outages, planning_things
 from outagecast.storage.engine import Database
-from outagecast.storage.planning import Touchable
+from outagecast.storage.planning_things import Touchable
 
 SHOWN = 20
 
@@ -88,7 +88,7 @@ class Blast:
         scope: Scope = {ref_of(ThingKind(kind), thing_id): Level.OUTAGE}
         assessment = await asyncio.to_thread(assess, network, scope)
         async with self._db.read() as conn:
-            things = await planning.candidates(
+            things = await planning_things.candidates(
                 conn,
                 need_ids=list(assessment.needs),
                 service_ids=list(assessment.services),
@@ -99,7 +99,7 @@ class Blast:
         levels = await asyncio.to_thread(_levels, assessment, list(things.values()))
         worst = sorted(levels, key=lambda item: (-item[1], item[0].key.customer_id, item[0].key.id))[:SHOWN]
         async with self._db.read() as conn:
-            words = await planning.words_for(conn, [thing.key for thing, _ in worst])
+            words = await planning_things.words_for(conn, [thing.key for thing, _ in worst])
         lines = [
             Line(
                 kind=thing.key.kind,
@@ -137,8 +137,8 @@ class Blast:
             if not stale:
                 return None
             nothing: dict[str, list[Any]] = {"need_ids": [], "service_ids": [], "site_ids": [], "circuit_ids": []}
-            things = await planning.candidates(conn, **nothing, customer_ids=[customer_id])
-            counted = {(row.thing_kind, row.thing_id) for row in await planning.open_things(conn, [customer_id])}
+            things = await planning_things.candidates(conn, **nothing, customer_ids=[customer_id])
+            counted = {(row.thing_kind, row.thing_id) for row in await planning_things.open_things(conn, [customer_id])}
         missing = [
             thing
             for key, thing in things.items()

@@ -18,15 +18,16 @@ from outagecast.domain.message import ChannelName, EmailMessage, Message, SmsMes
 from outagecast.domain.notices import Speaking, ThingKey
 from outagecast.domain.outage import OutageStatus, Verb
 from outagecast.domain.sms import segments
-from outagecast.engine import intents, records
+from outagecast.engine import intents, missing, records
 from outagecast.engine.effects import Effects, Prepared
 from outagecast.engine.house import House
 from outagecast.engine.intents import Intent
 from outagecast.engine.news import Heard, News, heard, reckoned_news
-from outagecast.engine.planner import CHUNK, PlannedRow, Planner, Speech, revision_facts
+from outagecast.engine.planned import PlannedRow, Speech, revision_facts
+from outagecast.engine.planner import CHUNK, Planner
 from outagecast.engine.speeches import others_than
 from outagecast.engine.words import WordSmith
-from outagecast.storage import differences, outages, planning
+from outagecast.storage import differences, outages, planning_things
 from outagecast.storage.batches import Record, chunks
 from outagecast.storage.engine import Connection
 
@@ -128,13 +129,13 @@ class Differences:
             for part in chunks(targets, CHUNK):
                 planned += (await self._planner.decide(conn, speech, part, now, overlay)).rows
             newly = {new.key: new.level for new in prepared.reckoned.open if new.outage_id == outage_id}
-            missing = await self._planner.missing(conn, speech, newly, now)
+            lacking = await missing.missing(conn, self._house, speech, newly, now)
             if intent.verb is Verb.MERGE:
-                missing += await self._taken_over(conn, intent.values["merged_into"], speech, prepared, now)
+                lacking += await self._taken_over(conn, intent.values["merged_into"], speech, prepared, now)
         return Looked(
             prepared=prepared,
             planned=tuple(planned),
-            missing=tuple(missing),
+            missing=tuple(lacking),
             exact=True,
             facts=freeze(_facts(after, intent, now)),
         )
@@ -147,7 +148,7 @@ class Differences:
         taken = {new.key: new.level for new in prepared.reckoned.open if new.outage_id == into}
         speaking = replace(speech.speaking, outage_id=into)
         theirs = replace(speech, speaking=speaking, episode=other.episode, revision=other.revision)
-        return await self._planner.missing(conn, theirs, taken, now)
+        return await missing.missing(conn, self._house, theirs, taken, now)
 
     async def difference(self, outage_id: str, looked: Looked, held_because: str | None = None) -> Difference:
         """The same for people: groups with names and numbers."""
@@ -254,7 +255,7 @@ class Differences:
 
     async def _group(self, conn: Connection, news: News, found: Mapping[str, Heard]) -> Group:
         mine = sorted(customer for customer, each in found.items() if each.news is news)
-        names = await planning.customer_names(conn, mine[:SHOWN])
+        names = await planning_things.customer_names(conn, mine[:SHOWN])
         first = [Affected(customer_id=c, name=names.get(c, c), lines=found[c].lines) for c in mine[:SHOWN]]
         return Group(news=news, customers=len(mine), first=tuple(sorted(first, key=lambda each: each.name)))
 

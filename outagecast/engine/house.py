@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from outagecast.domain.cadence import Cadence
 from outagecast.domain.levels import Level
 from outagecast.domain.message import ChannelName
+from outagecast.domain.need import NeedRules
 from outagecast.domain.recipients import Wishes, levels
 from outagecast.domain.throttle import wave_time
 from outagecast.engine.changes import Changes
+from outagecast.engine.flow import UNLIMITED, Flow
 from outagecast.engine.settings import (
     CadenceSettings,
     ContactDefaults,
@@ -21,10 +23,8 @@ from outagecast.engine.settings import (
 )
 from outagecast.storage.engine import Database
 
-UNLIMITED = {ChannelName.EMAIL: 200.0, ChannelName.SMS: 20.0}
-"""Messages a second reckoned with where no limit is set: well below what was measured, so that a promise starts
-early.
-"""
+__all__ = ["REACTION", "UNLIMITED", "House"]
+
 REACTION = timedelta(seconds=2)
 """What passes at the most between a due time and the first message on the wire: the ticker's second, and planning."""
 
@@ -52,6 +52,12 @@ class House:
     """How fast the clock runs (`--speed`); time-outs and leases are stretched by it so that they stay as long as
     they are.
     """
+    flow: Flow = field(default_factory=Flow)
+    """What gets out at present; where nobody has measured it, what `rates` say."""
+    need: NeedRules = field(default_factory=NeedRules)
+    """Who is written to first where the rate is the limit."""
+    staff_only: tuple[ChannelName, ...] = ()
+    """Channels of which there is only a route for staff alerts."""
     _wishes: dict[str, Wishes] = field(default_factory=dict)
 
     def cadence(self, severity: str) -> Cadence:
@@ -79,11 +85,12 @@ class House:
 
     def wave(self, messages: Mapping[str, int]) -> timedelta:
         """How long a wave of so many messages by channel takes: the slowest channel's time, and the reaction."""
-        times = [
-            wave_time(count, self.rates.get(ChannelName(channel), 0) or UNLIMITED[ChannelName(channel)])
-            for channel, count in messages.items()
-        ]
+        times = [wave_time(count, self.rate(ChannelName(channel))) for channel, count in messages.items()]
         return self.stretch(max(times, default=timedelta(0)) + REACTION)
+
+    def rate(self, channel: ChannelName) -> float:
+        """Messages a second to reckon with, never 0."""
+        return self.flow.present.get(channel) or self.rates.get(channel) or UNLIMITED[channel]
 
 
 def _as_wishes(settings: ContactDefaults) -> Wishes:

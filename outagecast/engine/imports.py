@@ -6,6 +6,7 @@ hour, after a restart, or when it was applied. Only applying changes anything, i
 
 import asyncio
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
@@ -132,7 +133,7 @@ class Imports:
                 raise Conflict("too many imports are under way: wait for one of them")
             await self._clear(lambda staged: staged is idle[0])
         # Readable by us alone, as mkdtemp makes it.
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._folder))
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=self._folder))
         staged = Staged(id=self._new_id(), actor=actor, folder=folder, began_at=self._clock())
         self._staged[staged.id] = staged
         return staged
@@ -168,7 +169,10 @@ class Imports:
         """NotFound for what was thrown away, was never there, or ended with the last start."""
         staged = self._staged.get(id)
         if staged is None:
-            raise NotFound("this import is over: what is staged is kept for an hour and not over a restart")
+            raise NotFound(
+                "this import is over: what is staged is kept for an hour, not over a restart, and by the daemon that "
+                "took it alone"
+            )
         return staged
 
     def latest(self) -> list[Staged]:
@@ -270,8 +274,21 @@ _COMMAND = "`outagecast import` on the machine itself takes any size"
 
 
 def _remove_left(folder: Path) -> None:
+    """Other daemons of this machine may be at work in the same folder: what they have is theirs while they live."""
     for left in folder.glob(f"{_PREFIX}*"):
-        shutil.rmtree(left, ignore_errors=True)
+        pid = left.name.removeprefix(_PREFIX).partition("-")[0]
+        if not pid.isdecimal() or int(pid) == os.getpid() or not _lives(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _prepare(folder: Path, names: Sequence[str]) -> list[Path]:

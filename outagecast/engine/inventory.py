@@ -153,20 +153,19 @@ class Inventory:
         async with self._db.write() as conn:
             stored = await inventory.find(conn, of.singular, id)
             thing = row_of(of, id, body, stored=stored, region=self._region)
-            await staging.create(conn, temp=True)
-            await staging.add(conn, Batch(kind=of, rows=[thing.row], mistakes=[], rejects=[]))
-            if thing.status is not None:
-                await staging.set_status(conn, of, thing.status)
-            await compare.compare(conn, [of], revive=True)
-            await checks.check(conn, [of])
-            if found := await staging.mistakes(conn, _MISTAKES_KEPT):
-                raise Invalid([FieldError(field=m.column, message=m.what) for m in found])
-            difference = await compare.difference(conn, of, complete=False, revive=True)
-            if not difference.unchanged:
-                await self._apply_one(conn, of, id)
-                await self._record(conn, actor, {"kind": of.singular, "id": id, "new": difference.new == 1})
-            await self._suppress(conn, thing.suppressions, actor)
-            await staging.drop(conn)
+            async with staging.one_row(conn):
+                await staging.add(conn, Batch(kind=of, rows=[thing.row], mistakes=[], rejects=[]))
+                if thing.status is not None:
+                    await staging.set_status(conn, of, thing.status)
+                await compare.compare(conn, [of], revive=True)
+                await checks.check(conn, [of])
+                if found := await staging.mistakes(conn, _MISTAKES_KEPT):
+                    raise Invalid([FieldError(field=m.column, message=m.what) for m in found])
+                difference = await compare.difference(conn, of, complete=False, revive=True)
+                if not difference.unchanged:
+                    await self._apply_one(conn, of, id)
+                    await self._record(conn, actor, {"kind": of.singular, "id": id, "new": difference.new == 1})
+                await self._suppress(conn, thing.suppressions, actor)
             return difference.new == 1
 
     async def delete(self, kind: str, id: str, *, actor: Actor) -> None:

@@ -8,7 +8,7 @@ from outagecast.domain.delivery import DeliveryState
 from outagecast.domain.facts import Line
 from outagecast.domain.levels import Level
 from outagecast.domain.notices import ThingKey
-from outagecast.engine.planner import PlannedRow
+from outagecast.engine.planned import PlannedRow
 
 
 class News(StrEnum):

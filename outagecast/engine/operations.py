@@ -27,14 +27,16 @@ from outagecast.domain.timeline import Happened
 from outagecast.engine import intents, records
 from outagecast.engine.brakes import Brake, Brakes
 from outagecast.engine.crashpoints import Boundary, Crash, boundary, never
+from outagecast.engine.declaring import Idempotency
 from outagecast.engine.differences import Difference, Differences
 from outagecast.engine.effects import Effects
 from outagecast.engine.house import House
 from outagecast.engine.intents import Intent
-from outagecast.engine.planner import Planner, Said
+from outagecast.engine.planned import Said
+from outagecast.engine.planner import Planner
 from outagecast.engine.records import Told
 from outagecast.engine.redelivery import Redelivery
-from outagecast.engine.revising import ZERO, Idempotency, Revising
+from outagecast.engine.revising import ZERO, Revising
 from outagecast.engine.scopes import check_scope
 from outagecast.engine.words import WordSmith
 from outagecast.storage import inventory, outages

@@ -100,7 +100,7 @@ class People:
         self._clock = clock
         self._secret = secret
         self._passwords = Passwords(hasher or PasswordHasher(), secret)
-        self._names, self._codes = Backoff(), Backoff()
+        self._names, self._codes = Backoff("passwords"), Backoff("codes")
         self.keys = OneTimeKeys(database, clock=clock, secret=secret)
         self.sessions = Sessions(database, clock=clock, secret=secret, rules=self.rules)
         self.factors = SecondFactors(database, clock=clock, secret=secret)
@@ -142,18 +142,18 @@ class People:
         15 min, never for good, and strangers elsewhere cannot slow somebody down by more than 30 s.
         """
         name, now = name.strip(), self._clock()
-        wait = self._names.wait(name, source, now)
+        async with self._database.read() as conn:
+            wait = await self._names.wait(conn, name, source, now)
+            row = await people.staff_by_name(conn, name)
         if wait:
             raise SignInRefused(wait)
-        async with self._database.read() as conn:
-            row = await people.staff_by_name(conn, name)
         fits = await self._passwords.fits(row.password_hash if row else "", password)
         if row is None or not fits or row.disabled_at is not None:
             await self._refused(self._names, row, name, source, "wrong passwords")
             raise SignInRefused
-        self._names.forget(name, source)
         fresh = await self._passwords.renewed(row.password_hash, password)
         async with self._database.write() as conn:
+            await self._names.forget(conn, name, source)
             if fresh is not None:
                 await people.set_password_hash(conn, row.id, fresh)
             if await self.factors.needed(conn, row.id):
@@ -166,9 +166,9 @@ class People:
         async with self._database.read() as conn:
             key = await sign_ins.key(conn, digest(step), Purpose.SECOND_STEP, self._clock())
             row = await people.staff_by_id(conn, key.staff_id) if key is not None and key.staff_id else None
+            wait = await self._codes.wait(conn, row.name, source, self._clock()) if row is not None else None
         if key is None or row is None or row.disabled_at is not None or key.tries >= TRIES_A_STEP:
             raise StepOver
-        wait = self._codes.wait(row.name, source, self._clock())
         if wait:
             raise CodeRefused(wait)
         async with self._database.write() as conn:
@@ -176,7 +176,7 @@ class People:
             if means is not None:
                 if await self.keys.take(conn, Purpose.SECOND_STEP, step) is None:
                     raise StepOver
-                self._codes.forget(row.name, source)
+                await self._codes.forget(conn, row.name, source)
                 return await self._open(conn, row, source, agent, means, replaces)
             await sign_ins.count_try(conn, key.hash)
         await self._refused(self._codes, row, row.name, source, "wrong codes")
@@ -186,11 +186,11 @@ class People:
         self, session: Session, current: str, new: str, *, secret: str, source: str, agent: str = ""
     ) -> str:
         """A new session's secret; every other session of theirs ends. Invalid by field; slowed like signing in."""
-        wait = self._names.wait(session.name, source, self._clock())
+        async with self._database.read() as conn:
+            wait = await self._names.wait(conn, session.name, source, self._clock())
+            row = await people.staff_by_id(conn, session.staff_id)
         if wait:
             raise SignInRefused(wait)
-        async with self._database.read() as conn:
-            row = await people.staff_by_id(conn, session.staff_id)
         if row is None or not await self._passwords.fits(row.password_hash, current):
             await self._refused(self._names, row, session.name, source, "wrong passwords")
             raise Invalid.one("current", "is not your password")
@@ -207,11 +207,11 @@ class People:
 
     async def is_password(self, session: Session, password: str, *, source: str) -> bool:
         """Whether somebody signed in still knows his password; slowed like signing in (SignInRefused)."""
-        wait = self._names.wait(session.name, source, self._clock())
+        async with self._database.read() as conn:
+            wait = await self._names.wait(conn, session.name, source, self._clock())
+            row = await people.staff_by_id(conn, session.staff_id)
         if wait:
             raise SignInRefused(wait)
-        async with self._database.read() as conn:
-            row = await people.staff_by_id(conn, session.staff_id)
         if row is not None and await self._passwords.fits(row.password_hash, password):
             return True
         await self._refused(self._names, row, session.name, source, "wrong passwords")
@@ -286,9 +286,9 @@ class People:
     async def _refused(self, backoff: Backoff, row: people.StaffRow | None, name: str, source: str, what: str) -> None:
         """Counts it; the timeline hears of it once, when guessing begins to be slowed: not with every guess."""
         now = self._clock()
-        if backoff.failed(name, source, now) != FREE_TRIES or row is None:
-            return
-        actor = Actor(kind=ActorKind.STAFF, name=row.name, role=row.role)
-        why = f"{FREE_TRIES} {what} for {row.name}"
         async with self._database.write() as conn:
+            if await backoff.failed(conn, name, source, now) != FREE_TRIES or row is None:
+                return
+            actor = Actor(kind=ActorKind.STAFF, name=row.name, role=row.role)
+            why = f"{FREE_TRIES} {what} for {row.name}"
             await people.record(conn, Happened.SIGN_IN_REFUSED, why, actor=actor, now=now, source=source)

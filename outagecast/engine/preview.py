@@ -25,13 +25,15 @@ from outagecast.engine import intents
 from outagecast.engine.audience import Address, Audience, audience, what_stands_against
 from outagecast.engine.brakes import Brakes
 from outagecast.engine.house import House
-from outagecast.engine.planner import CHUNK, OtherVoice, PlannedRow, Planner, Speech, revision_facts
+from outagecast.engine.planned import OtherVoice, PlannedRow, Speech, revision_facts
+from outagecast.engine.planner import CHUNK, Planner
 from outagecast.engine.preview_samples import sample, telling, texts_of
 from outagecast.engine.reach import Reach, key_of, reach
-from outagecast.engine.reckoning import Reckoner, World
+from outagecast.engine.reckoned import World
+from outagecast.engine.reckoning import Reckoner
 from outagecast.engine.scopes import check_scope
 from outagecast.engine.words import WordSmith
-from outagecast.storage import outages, planning, views_reach
+from outagecast.storage import outages, planning, planning_hearers, planning_things, routes, views_reach
 from outagecast.storage.batches import chunks
 from outagecast.storage.engine import Connection
 
@@ -62,6 +64,11 @@ class Preview:
     unreachable_count: int = 0
     samples: list[dict[str, Any]] = field(default_factory=list)
     last_leaves_at: dict[str, datetime] = field(default_factory=dict)
+    """By when, at the present rate, what waits already and all of this will have left; not of channels that are `cut`,
+    for nobody can say.
+    """
+    ahead: dict[str, int] = field(default_factory=dict)
+    cut: tuple[str, ...] = ()
     held_because: str | None = None
     impacts_sample: list[dict[str, Any]] = field(default_factory=list)
     cost: dict[str, Any] | None = None
@@ -141,6 +148,7 @@ class Previewer:
             speaking = {n: a for n, a in heard.addresses.items() if n not in silent}
             chosen = await self._chosen(conn, speaking, customer_id)
             rows = await self._plan(conn, case, [*chosen, *texts_of(speaking, self._most_texts)])
+            answer.ahead = {channel: found.messages for channel, found in (await routes.waiting(conn, now)).items()}
         await asyncio.to_thread(self._words_of, answer, case, rows, chosen)
         return answer
 
@@ -239,7 +247,7 @@ class Previewer:
         """These addresses decided by the planner, as if the outage were there."""
         planned: list[PlannedRow] = []
         for part in chunks(dict.fromkeys(address_ids), CHUNK):
-            hearing = await planning.hearers(conn, part)
+            hearing = await planning_hearers.hearers(conn, part)
             customers = {row.customer_id for row in hearing} & case.audience.customers
             overlay = {
                 key_of(line): (*case.reach.answer(line), case.now)
@@ -265,14 +273,14 @@ class Previewer:
         answer.unreachable_count = len(nobody)
         if rows := len(nobody) + case.audience.lacking:
             answer.suppressed["no_address"] = rows
-        names = await planning.customer_names(conn, nobody[:SHOWN])
+        names = await planning_things.customer_names(conn, nobody[:SHOWN])
         answer.unreachable = [{"customer_id": c, "name": names.get(c, c)} for c in nobody[:SHOWN]]
 
     async def _impacts(self, conn: Connection, answer: Preview, case: _Case) -> None:
         """The first few lines, the worst first, each with the chain that leads to it."""
         lines = (line for customer_id in case.audience.customers for line in case.reach.by_customer[customer_id])
         mine = heapq.nsmallest(SHOWN, lines, key=lambda line: (-case.reach.answer(line)[0], line[2], line[1]))
-        words = await planning.words_for(conn, [key_of(line) for line in mine])
+        words = await planning_things.words_for(conn, [key_of(line) for line in mine])
         for line in mine:
             key = key_of(line)
             told = words.get(key)
@@ -292,7 +300,7 @@ class Previewer:
     async def _chosen(self, conn: Connection, speaking: Mapping[int, Address], customer_id: str) -> list[int]:
         if not customer_id:
             return telling(speaking)
-        hearing = await planning.addresses_hearing(conn, [customer_id], self._house.channels)
+        hearing = await planning_hearers.addresses_hearing(conn, [customer_id], self._house.channels)
         return sorted(hearing)
 
     def _words_of(self, answer: Preview, case: _Case, rows: list[PlannedRow], chosen: Sequence[int]) -> None:
@@ -309,7 +317,11 @@ class Previewer:
                 amount = answer.channels[ChannelName.SMS.value]["segments"] * self._price[0]
                 answer.cost = {"amount": round(amount, 2), "currency": self._price[1]}
         for channel, count in answer.channels.items():
-            answer.last_leaves_at[channel] = case.now + self._house.wave({channel: count["messages"]})
+            if ChannelName(channel) in self._house.flow.cut:
+                answer.cut += (channel,)
+                continue
+            before = answer.ahead.get(channel, 0)
+            answer.last_leaves_at[channel] = case.now + self._house.wave({channel: before + count["messages"]})
         answer.samples = [sample(said[n], self._render(said[n], facts)) for n in chosen if n in said]
 
     def _render(self, planned: PlannedRow, facts: Mapping[str, Any]) -> Message:

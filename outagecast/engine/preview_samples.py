@@ -6,7 +6,7 @@ from typing import Any
 from outagecast.domain.message import ChannelName, EmailMessage, Message
 from outagecast.domain.sms import segments
 from outagecast.engine.audience import Address
-from outagecast.engine.planner import PlannedRow
+from outagecast.engine.planned import PlannedRow
 
 TELLING = 3
 PART = 3

@@ -7,11 +7,12 @@ from outagecast.domain.cadence import Ask, Look, Say, look, next_promise
 from outagecast.domain.outage import DAEMON, OPEN, OutageStatus, Verb
 from outagecast.domain.timeline import Happened
 from outagecast.engine.alerts import Alerts
-from outagecast.engine.effects import Effects, Prepared, Voice, look_again, standing_of
+from outagecast.engine.effects import Effects, Prepared, Voice
 from outagecast.engine.house import House
 from outagecast.engine.intents import Intent
 from outagecast.engine.operations import Operations
-from outagecast.engine.planner import Said
+from outagecast.engine.planned import Said
+from outagecast.engine.standing import look_again, standing_of
 from outagecast.storage import outages
 from outagecast.storage.engine import Connection
 
@@ -61,7 +62,7 @@ class Promises:
                     await outages.change(conn, outage_id, reminded_promise_at=row.next_update_by)
                 case Ask.ETA:
                     await outages.change(conn, outage_id, reminded_eta_at=row.eta)
-                case Ask.ESCALATION | Ask.FAILURE:
+                case Ask.ESCALATION | Ask.FAILURE | Ask.SILENCE:
                     pass
 
     async def _hold(self, outage_id: str) -> None:

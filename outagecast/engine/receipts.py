@@ -66,6 +66,10 @@ class Receipts:
         self._house.changes.notify()
         return True
 
+    def look_again(self) -> None:
+        """Another daemon is gone, and with it what it knew of receipts that came early."""
+        self._looking = True
+
     async def apply_early(self) -> int:
         """Receipts that came before our own commit of the acceptance; how many rows they raised.
 

@@ -28,7 +28,8 @@ from outagecast.domain.timeline import Happened
 from outagecast.engine.again import Again, How, choose, fresh_row
 from outagecast.engine.crashpoints import Boundary, Crash, never, transact
 from outagecast.engine.house import House
-from outagecast.engine.planner import Planner, Said, Speech, revision_facts
+from outagecast.engine.planned import Said, Speech, revision_facts
+from outagecast.engine.planner import Planner
 from outagecast.engine.speeches import others_than
 from outagecast.storage import outages, planning, redeliveries
 from outagecast.storage.batches import Record

@@ -4,7 +4,9 @@ Each is played in a process of its own (rehearsal_child.py), one at a time; the 
 """
 
 import asyncio
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,7 +27,7 @@ from outagecast.engine.scopes import check_scope
 from outagecast.engine.sent_words import SentWords
 from outagecast.engine.words import WordSmith
 from outagecast.storage import rehearsing
-from outagecast.storage.copying import private_copy
+from outagecast.storage.copying import private_copy, private_place, size_on_server
 from outagecast.storage.engine import Database, DatabaseFault, DatabaseRefused
 
 KEPT = 20
@@ -132,14 +134,12 @@ class Rehearsals:
         await check_scope(self._house.db, declaration.scope)
         for step in script:
             await check_scope(self._house.db, step.scope)
-        path = self._house.db.path
-        if path is None:
-            raise Conflict("this database cannot be copied, so nothing can be rehearsed on it")
+        size = await self._size()
         if self._running is not None and not self._running.done():
             raise Conflict("another rehearsal is running: it takes a few seconds, then try again")
         found = Rehearsal(id=self._new_id(), title=declaration.title, by=actor.name)
         self._kept = dict(list(self._kept.items())[-(KEPT - 1) :]) | {found.id: found}
-        self._running = asyncio.create_task(self._run(found, path, declaration, tuple(script), actor), name="rehearsal")
+        self._running = asyncio.create_task(self._run(found, size, declaration, tuple(script), actor), name="rehearsal")
         return found
 
     def get(self, id: str) -> Rehearsal:
@@ -167,10 +167,10 @@ class Rehearsals:
             await asyncio.gather(self._running, return_exceptions=True)
 
     async def _run(
-        self, found: Rehearsal, path: Path, declaration: Declaration, script: tuple[Step, ...], actor: Actor
+        self, found: Rehearsal, size: int, declaration: Declaration, script: tuple[Step, ...], actor: Actor
     ) -> None:
         try:
-            found.answer = await asyncio.to_thread(self._in_thread, found, path, declaration, script, actor)
+            found.answer = await asyncio.to_thread(self._in_thread, found, size, declaration, script, actor)
         except Stopped:
             found.failed = "it was stopped"
         except BrokeOff as error:
@@ -183,7 +183,7 @@ class Rehearsals:
             found.done.set()
 
     def _in_thread(
-        self, found: Rehearsal, path: Path, declaration: Declaration, script: tuple[Step, ...], actor: Actor
+        self, found: Rehearsal, size: int, declaration: Declaration, script: tuple[Step, ...], actor: Actor
     ) -> Rehearsed:
         def tell(doing: str) -> None:
             if found.stop.is_set():
@@ -193,10 +193,11 @@ class Rehearsals:
         def started(end: Callable[[], None]) -> None:
             found.end = end
 
-        with private_copy(path, lambda share: tell(f"copying the database: {share:.0%}")) as copy:
+        with self._copy(size, tell) as copy:
             tell("starting")
             task = Task(
                 copy=copy,
+                source="" if self._house.db.path else self._house.db.address.render_as_string(hide_password=False),
                 settings=settings_of(self._house),
                 now=self._house.clock(),
                 declaration=declaration,
@@ -206,6 +207,22 @@ class Rehearsals:
             played = run(task, tell, started)
             tell("putting it together")
             return asyncio.run(self._look(copy, declaration, script, played))
+
+    async def _size(self) -> int:
+        """Bytes of a database on a server, 0 for one in a file. Conflict for one in memory."""
+        if self._house.db.is_postgresql:
+            async with self._house.db.read() as conn:
+                return await size_on_server(conn)
+        if self._house.db.path is None:
+            raise Conflict("this database cannot be copied, so nothing can be rehearsed on it")
+        return 0
+
+    def _copy(self, size: int, tell: Callable[[str], None]) -> AbstractContextManager[Path]:
+        """SQLite's file is copied here, in no time of Python's; what a server holds by the process that plays."""
+        path = self._house.db.path
+        if path is None:
+            return private_place(Path(tempfile.gettempdir()), size)
+        return private_copy(path, lambda share: tell(f"copying the database: {share:.0%}"))
 
     async def _look(self, copy: Path, declaration: Declaration, script: tuple[Step, ...], played: Played) -> Rehearsed:
         """What stands in the copy now, reported like an outage that was."""

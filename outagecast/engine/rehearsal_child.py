@@ -23,7 +23,8 @@ from outagecast.domain.script import Step
 from outagecast.engine.changes import Changes
 from outagecast.engine.house import House
 from outagecast.engine.playing import Played, PlayedClock, Player
-from outagecast.storage.engine import Database, DatabaseFault
+from outagecast.storage.copying import fill
+from outagecast.storage.engine import Database, DatabaseFault, DatabaseRefused
 
 _NICE = 10
 _OWN = frozenset({"db", "clock", "changes", "speed", "_wishes"})
@@ -38,9 +39,12 @@ class BrokeOff(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """What is played, on which copy, by which settings, from when on."""
+    """What is played, on which copy, by which settings, from when on. `source`: the address of the database that the
+    process copies first, with its password; "" where the copy is made already.
+    """
 
     copy: Path
+    source: str
     settings: dict[str, Any]
     now: datetime
     declaration: Declaration
@@ -95,7 +99,7 @@ def main() -> None:
     task: Task = pickle.load(sys.stdin.buffer)
     try:
         said: dict[str, Any] = {"played": _write(asyncio.run(_play(task)))}
-    except (OutageCastError, DatabaseFault) as error:
+    except (OutageCastError, DatabaseFault, DatabaseRefused) as error:
         said = {"failed": str(error).splitlines()[0][:300]}
     _answer(said)
 
@@ -109,6 +113,8 @@ async def _play(task: Task) -> Played:
             last = monotonic()
             _answer({"doing": doing})
 
+    if task.source:
+        await fill(task.copy, task.source, tell)
     db = Database.open(f"sqlite:///{task.copy.name}", folder=task.copy.parent)
     try:
         clock = PlayedClock(now=task.now)

@@ -68,9 +68,22 @@ class DeliverySettings(Settings):
     lease: PositiveDuration = timedelta(seconds=120)
     retry_after: Durations = (_MINUTE, 5 * _MINUTE, 15 * _MINUTE, 60 * _MINUTE)
     probe_after: PositiveDuration = timedelta(seconds=30)
-    """How often a channel that is down as a whole is tried again."""
+    """How often a route that is down as a whole is tried again."""
+    fail_over_after: Duration = timedelta(seconds=20)
+    """How long every route before it must have been down until the next one takes the messages."""
     give_up_after: PositiveDuration = timedelta(days=1)
     """From when a message was due; an acknowledgement is tried as long as its outage is open."""
+
+
+def _lower(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word.strip().casefold() for word in words)
+
+
+class NeedSettings(Settings):
+    """Who is written to first where the rate is the limit. `voice`: words in the name of a telephone service."""
+
+    tiers: tuple[str, ...] = ("gold",)
+    voice: Annotated[tuple[str, ...], AfterValidator(_lower)] = ("voice", "phone", "telephone", "voip")
 
 
 class NoticesSettings(Settings):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from outagecast.engine.planner import OtherVoice
+from outagecast.engine.planned import OtherVoice
 from outagecast.storage import outages
 from outagecast.storage.engine import Connection
 

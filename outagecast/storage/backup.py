@@ -103,7 +103,8 @@ def put_beside(database: Path, now: Beside) -> None:
     if before is not None and before.instance == now.instance and before.epoch >= now.epoch:
         return
     path = _path_beside(database)
-    part = path.with_name(f"{path.name}.part")
+    # One name for each daemon that writes it, senders too.
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with part.open("w", encoding="utf-8") as file:
         json.dump({"instance": now.instance, "epoch": now.epoch}, file)
         file.flush()
@@ -121,6 +122,11 @@ async def standing(conn: AsyncConnection) -> Standing:
         backup=found.get(BACKUP, ""),
         restored=found.get(RESTORED, ""),
     )
+
+
+async def mark(conn: AsyncConnection, text: str) -> None:
+    """Say that this database is a copy, or was left behind: the next start on it holds all sending."""
+    await outages.put_meta(conn, BACKUP, text)
 
 
 async def restored(conn: AsyncConnection) -> str:

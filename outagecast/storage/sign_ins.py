@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.storage.tables import identities, one_time_keys, recovery_codes, second_factors
+from outagecast.storage.tables import wrong_tries as tries
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +31,39 @@ class SecondFactor:
     created_at: datetime
     confirmed_at: datetime | None
     last_step: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wrong:
+    """Wrong tries in a row, and when the last one was."""
+
+    count: int
+    last_at: datetime
+
+
+# --- wrong tries ---
+
+
+async def wrong_tries(conn: AsyncConnection, keys: Iterable[str]) -> dict[str, Wrong]:
+    query = select(tries.c.key, tries.c.count.label("wrong"), tries.c.last_at).where(tries.c.key.in_(list(keys)))
+    return {row.key: Wrong(count=row.wrong, last_at=row.last_at) for row in await conn.execute(query)}
+
+
+async def note_wrong_tries(
+    conn: AsyncConnection, counts: Mapping[str, int], now: datetime, *, forget_before: datetime
+) -> None:
+    """How many they are by now; what is older than `forget_before` goes."""
+    await conn.execute(delete(tries).where(tries.c.last_at < forget_before))
+    put = upsert(tries).values([{"key": key, "count": count, "last_at": now} for key, count in counts.items()])
+    await conn.execute(
+        put.on_conflict_do_update(
+            index_elements=["key"], set_={"count": put.excluded["count"], "last_at": put.excluded.last_at}
+        )
+    )
+
+
+async def forget_wrong_tries(conn: AsyncConnection, keys: Iterable[str]) -> None:
+    await conn.execute(delete(tries).where(tries.c.key.in_(list(keys))))
 
 
 # --- one-time keys ---

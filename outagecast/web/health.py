@@ -3,6 +3,7 @@
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from outagecast.storage.engine import DatabaseAway
 from outagecast.web.api.outages import answer
 from outagecast.web.services import SERVICES
 
@@ -17,8 +18,11 @@ async def readyz(request: web.Request) -> web.Response:
     `held` says why nothing is sent until a person has looked: still 200, for a proxy must not take the desk away then.
     """
     services = request.app[SERVICES]
-    missing = list(await services.ready())
-    held = await services.restored.look() if services.restored is not None else None
+    try:
+        missing = list(await services.ready())
+        held = await services.restored.look() if services.restored is not None else None
+    except DatabaseAway:
+        missing, held = ["the database does not answer"], None
     body = {"ready": not missing, "missing": missing, "held": held.reason if held is not None else ""}
     return answer(body, status=503 if missing else 200)
 

@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from outagecast.domain.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, OutageCastError, StaleRevision
+from outagecast.storage.engine import DatabaseAway
 from outagecast.web.services import PAGES, SERVICES
 
 log = logging.getLogger("outagecast.web")
@@ -60,14 +61,22 @@ async def tell_problems(request: web.Request, handler: Handler) -> web.StreamRes
     except ConnectionResetError:
         # A page that asks while somebody types takes back what it asked before: nobody hears this answer.
         return answer(request, 400, "the request broke off before its end")
+    except DatabaseAway as fault:
+        why = str(fault.__cause__ or fault)[:200]
+        log.error("the database did not take %s %s: %s", request.method, _route(request), why)
+        return answer(request, 503, "the database cannot be reached or written at the moment: try again")
     except Exception:
         number = request.app[SERVICES].new_id()
         # Logged with its number, so that the person who reports it and the person who looks find each other.
-        log.exception("unforeseen error %s in %s %s", number, request.method, request.match_info.route.name or "?")
+        log.exception("unforeseen error %s in %s %s", number, request.method, _route(request))
         said = (
             f"Something went wrong on our side. It is recorded as {number}; please try again, and tell us that number."
         )
         return answer(request, 503 if request.path.startswith("/hooks/") else 500, said)
+
+
+def _route(request: web.Request) -> str:
+    return request.match_info.route.name or "?"
 
 
 _PLAIN = {404: "there is nothing here", 405: "this cannot be done here", 413: "the request is too large"}

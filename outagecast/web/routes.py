@@ -39,6 +39,7 @@ from outagecast.web.desk import (
     timeline,
     tokens,
 )
+from outagecast.web.desk import routes as route_pages
 from outagecast.web.desk import staff as staff_pages
 from outagecast.web.problems import Handler
 from outagecast.web.public import pages as public
@@ -234,6 +235,7 @@ OUTAGE: tuple[Route, ...] = (
 
 BOARD: tuple[Route, ...] = (
     _route("GET", "/desk/look", frame.look, signed_in),
+    _route("GET", "/desk/routes", route_pages.page, signed_in),
     _route("GET", "/desk/handover", handover.page, signed_in),
     _route("GET", "/desk/keys", frame.keys, signed_in),
     _route("POST", "/desk/keys", frame.choose_keys, signed_in),

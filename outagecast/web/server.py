@@ -14,6 +14,7 @@ from aiohttp.abc import AbstractAccessLogger
 from outagecast.web.access import guarded
 from outagecast.web.api import openapi
 from outagecast.web.desk.events import close_streams
+from outagecast.web.health import healthz, metrics, readyz
 from outagecast.web.kept import Kept
 from outagecast.web.pages import Pages
 from outagecast.web.problems import tell_problems
@@ -47,6 +48,16 @@ def make_app(services: Services) -> web.Application:
     app.on_response_prepare.append(before_sending)
     app.on_shutdown.append(close_streams)
     app.cleanup_ctx.append(_listening)
+    return app
+
+
+def make_watch(services: Services) -> web.Application:
+    """What whoever watches a daemon without pages may ask: is it alive, is it ready, what is it doing."""
+    app = web.Application()
+    app[SERVICES] = services
+    for path, handler in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", metrics)):
+        app.router.add_get(path, handler)
+    app.on_response_prepare.append(before_sending)
     return app
 
 

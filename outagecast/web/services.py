@@ -124,7 +124,15 @@ class Services:
     default_wishes: Callable[[str], Wishes] = field(default=lambda tier: USUAL_WISHES)
     """What an empty cell of a contact means for a customer of this tier."""
     routes: Callable[[], Mapping[str, ports.Route]] = field(default=dict)
-    """The channels' ways out, by channel, as they are now."""
+    """By channel, since when nothing leaves by it, and why; None where it does."""
+    route_views: Callable[[], Sequence[ports.RouteView]] = field(default=tuple)
+    """Every route as the daemons that send find it, in the order of each channel."""
+    waiting: Callable[[], Mapping[str, int]] = field(default=dict)
+    """By channel how many messages are due and have not left."""
+    rate_of: Callable[[str], float | None] = field(default=lambda channel: None)
+    """Messages a second of a channel at present; None while nothing leaves by it."""
+    daemons: Callable[[], Sequence[ports.Running]] = field(default=tuple)
+    """Who serves this database, as this daemon last saw it."""
     keep_seconds: float = 3.0
     restored: ports.RestoreHold | None = None
     """The hold after an older database was put back; None where there is nothing that could be held."""

@@ -16,6 +16,8 @@ from tests.acceptance.ground_truth import Verdict
 from tests.support.daemon import CRASHED
 from tests.support.kill_harness import Stage, Template, make_template, stages
 
+# PostgreSQL is killed and cut off in tests/faults.
+pytestmark = pytest.mark.databases("sqlite")
 CONTACTS = 20
 STAGES = 5
 LAST_PHONE = f"+1859555{1000 + CONTACTS}"

@@ -17,6 +17,8 @@ import pytest
 from tests.acceptance.ground_truth import Verdict
 from tests.support.kill_harness import Stage, Template, make_template, stages
 
+# PostgreSQL is killed and cut off in tests/faults.
+pytestmark = pytest.mark.databases("sqlite")
 RUNS = int(os.environ.get("OUTAGECAST_KILL_RUNS", "50"))
 SEED = int(os.environ.get("OUTAGECAST_KILL_SEED", "1"))
 CONTACTS = 500

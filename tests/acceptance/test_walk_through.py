@@ -74,7 +74,7 @@ def _customer(
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+def house(tmp_path_factory: pytest.TempPathFactory, database_kind: str) -> Iterator[DaemonProcess]:
     folder = tmp_path_factory.mktemp("house")
     with running(folder, config=CONFIG) as daemon:
         _network().write(folder / "data")

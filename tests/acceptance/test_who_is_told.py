@@ -172,7 +172,8 @@ class Play:
         for arrival in came:
             name = names.get(arrival.outage)
             same = [w for w in left if w.address == arrival.address and name in (None, w.outage)]
-            fitting = [w for w in same if ("Next update" in arrival.text) != w.ended] or same
+            goes_on = "Next update" in arrival.text or "News by" in arrival.text  # the latter where room is short
+            fitting = [w for w in same if goes_on != w.ended] or same
             left.remove(fitting[0])
             yield fitting[0], arrival
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -14,18 +13,11 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from outagecast.domain.levels import Effect
 from outagecast.domain.outage import Actor, ActorKind, Change, Declaration, Ending, Role, ScopeEntry, Severity
-from tests.browser.house import PASSWORD, STAFF, SampleHouse, chromium, find_chromium, sample_house, until
+from tests.browser.house import PASSWORD, STAFF, SampleHouse, sample_house, until
+from tests.browser.visits import IN_A_BROWSER, sign_in
 from tests.support.daemon import free_port
 
-CHROMIUM = find_chromium()
-REQUIRED = os.environ.get("REQUIRE_BROWSER") == "1"
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(
-        CHROMIUM is None and not REQUIRED,
-        reason="NO BROWSER: THE PAGES ARE NOT TESTED. Install chromium, or name one in $OUTAGECAST_CHROMIUM",
-    ),
-]
+pytestmark = IN_A_BROWSER
 SECOND, SECOND_PASSWORD = "bea", "another-long-enough-sentence"
 ANNA = Actor(kind=ActorKind.STAFF, name=STAFF, role=Role.ADMIN)
 SHIFTS = """
@@ -42,13 +34,6 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sampl
     folder = tmp_path_factory.mktemp("board")
     async with sample_house(folder, customers=120, more="[safety]\napprove_above = 20\n") as found:
         await found.core.people.add_staff(SECOND, SECOND_PASSWORD, Role.APPROVER, actor=ANNA)
-        yield found
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    assert CHROMIUM is not None, "REQUIRE_BROWSER=1, and there is no chromium here: install it"
-    async with chromium(CHROMIUM) as found:
         yield found
 
 
@@ -280,9 +265,7 @@ async def signed_in(
     page = await context.new_page()
     await page.goto("/desk")
     if "/sign-in" in page.url:
-        await page.get_by_label("Name").fill(name)
-        await page.get_by_label("Password").fill(password)
-        await page.get_by_role("button", name="Sign in", exact=True).click()
+        await sign_in(page, name=name, password=password)
     await expect(page.get_by_role("link", name="Board")).to_be_visible()
     if scripts:
         await awake(page)

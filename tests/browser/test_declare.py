@@ -1,63 +1,22 @@
 """Declaring in a real browser: by keyboard alone and in few strokes, with a look at everything; and without scripts."""
 
-import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
-import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.house import PASSWORD, STAFF, SampleHouse, chromium, find_chromium, sample_house
+from tests.browser.house import SampleHouse
+from tests.browser.visits import ALL_IMPACTS, ALL_RULES, IN_A_BROWSER, ON_A_PHONE, Manner, desk, looks_well
 
-CHROMIUM = find_chromium()
-REQUIRED = os.environ.get("REQUIRE_BROWSER") == "1"
 FEWER_THAN = 10
 """Key strokes besides typing words, from the board to a declaration that is on its way."""
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(
-        CHROMIUM is None and not REQUIRED,
-        reason="NO BROWSER: THE PAGES ARE NOT TESTED. Install chromium, or name one in $OUTAGECAST_CHROMIUM",
-    ),
-]
+pytestmark = IN_A_BROWSER
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SampleHouse]:
-    async with sample_house(tmp_path_factory.mktemp("house"), customers=120) as found:
-        yield found
+WIDE, NARROW = Manner(scripts=True, width=1280), Manner(scripts=True, width=390)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    assert CHROMIUM is not None, "REQUIRE_BROWSER=1, and there is no chromium here: install it"
-    async with chromium(CHROMIUM) as found:
-        yield found
-
-
-@asynccontextmanager
-async def desk(house: SampleHouse, browser: Browser, *, scripts: bool, width: int) -> AsyncIterator[Page]:
-    """The board, signed in. Nothing may be complained about meanwhile by scripts or their policy."""
-    context = await browser.new_context(
-        java_script_enabled=scripts, viewport={"width": width, "height": 900}, base_url=house.url
-    )
-    context.set_default_timeout(15_000)
-    broken: list[str] = []
-    page = await context.new_page()
-    page.on("pageerror", lambda error: broken.append(str(error)))
-    page.on("console", lambda said: broken.append(said.text) if said.type == "error" else None)
-    try:
-        await page.goto("/desk")
-        await page.get_by_label("Name").fill(STAFF)
-        await page.get_by_label("Password").fill(PASSWORD)
-        await page.get_by_role("button", name="Sign in").click()
-        await expect(page.get_by_role("heading", level=1)).to_be_visible()
-        yield page
-        assert broken == []
-    finally:
-        await context.close()
+async def finds_nothing(page: Page) -> None:
+    """axe has not even a small word to say, in light and in dark."""
+    await looks_well(page, WIDE, impacts=ALL_IMPACTS, dark=ALL_RULES)
 
 
 class Hands:
@@ -77,7 +36,7 @@ class Hands:
 
 
 async def test_by_keyboard_alone_in_few_strokes(house: SampleHouse, browser: Browser) -> None:
-    async with desk(house, browser, scripts=True, width=1280) as page:
+    async with desk(browser, house.url, WIDE) as page:
         hands, begin = Hands(page), house.mark()
         await hands.press("d")
         await expect(page.get_by_label("Find by name or id")).to_be_focused()
@@ -102,9 +61,9 @@ async def test_by_keyboard_alone_in_few_strokes(house: SampleHouse, browser: Bro
         await expect(page.get_by_text("A draft: nobody was told.")).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-async def test_the_right_half_follows_what_is_typed(house: SampleHouse, browser: Browser, width: int) -> None:
-    async with desk(house, browser, scripts=True, width=width) as page:
+@pytest.mark.parametrize("manner", [WIDE, NARROW], ids=["1280", "390"])
+async def test_the_right_half_follows_what_is_typed(house: SampleHouse, browser: Browser, manner: Manner) -> None:
+    async with desk(browser, house.url, manner) as page:
         await page.goto("/desk/declare")
         panel = page.locator("#preview")
         await page.get_by_label("Find by name or id").press_sequentially("haz", delay=20)
@@ -130,7 +89,7 @@ async def test_the_right_half_follows_what_is_typed(house: SampleHouse, browser:
         # why, and as one of them reads it
         await panel.get_by_text("Why each is touched").click()
         await expect(panel.locator(".chains .id").first).to_be_visible()
-        await _looks_well(page)
+        await finds_nothing(page)
         button = panel.locator("button[name=read_as]").first
         reads = (await button.inner_text()).split()[1]
         await button.click()
@@ -145,7 +104,7 @@ async def test_the_right_half_follows_what_is_typed(house: SampleHouse, browser:
 
 
 async def test_without_scripts_on_a_phone(house: SampleHouse, browser: Browser) -> None:
-    async with desk(house, browser, scripts=False, width=390) as page:
+    async with desk(browser, house.url, ON_A_PHONE) as page:
         await page.goto("/desk/declare")
         await page.get_by_label("Find by name or id").fill("pop-haz")
         await page.get_by_role("button", name="Find", exact=True).click()
@@ -164,14 +123,3 @@ async def test_without_scripts_on_a_phone(house: SampleHouse, browser: Browser) 
         await expect(page.get_by_text("Nothing of the last step has left yet.")).to_be_visible()
         await page.get_by_role("button", name="Undo").click()
         await expect(page.get_by_text("A draft: nobody was told.")).to_be_visible()
-
-
-async def _looks_well(page: Page) -> None:
-    """axe finds nothing, in light and in dark."""
-    for scheme in ("light", "dark"):
-        await page.emulate_media(color_scheme=scheme)
-        found = await Axe().run(page, options={"resultTypes": ["violations"]})
-        assert not found.response["violations"], [
-            (each["id"], [str(node["html"])[:200] for node in each["nodes"]]) for each in found.response["violations"]
-        ]
-    await page.emulate_media(color_scheme="light")

@@ -1,75 +1,27 @@
 """The README's walk in a real browser: as a person at a desk, and with neither scripts nor room, on a phone."""
 
-import os
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
-import pytest
-import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.house import PASSWORD, STAFF, SampleHouse, chromium, find_chromium, sample_house
+from tests.browser.house import PASSWORD, STAFF, SampleHouse
+from tests.browser.visits import AT_A_DESK, BOTH_MANNERS, IN_A_BROWSER, Manner, desk, looks_well, visit
 
-CHROMIUM = find_chromium()
-REQUIRED = os.environ.get("REQUIRE_BROWSER") == "1"
-SERIOUS = ("serious", "critical")
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(
-        CHROMIUM is None and not REQUIRED,
-        reason="NO BROWSER: THE PAGES ARE NOT TESTED. Install chromium, or name one in $OUTAGECAST_CHROMIUM",
-    ),
-]
+pytestmark = IN_A_BROWSER
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Manner:
-    """How somebody walks: with scripts or without, in how wide a window."""
-
-    scripts: bool
-    width: int
-
-
-AT_A_DESK = Manner(scripts=True, width=1280)
-ON_A_PHONE = Manner(scripts=False, width=390)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SampleHouse]:
-    async with sample_house(tmp_path_factory.mktemp("house"), customers=120) as found:
-        yield found
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    assert CHROMIUM is not None, "REQUIRE_BROWSER=1, and there is no chromium here: install it"
-    async with chromium(CHROMIUM) as found:
-        yield found
-
-
-@pytest.mark.parametrize("manner", [AT_A_DESK, ON_A_PHONE], ids=["at a desk", "on a phone without scripts"])
+@BOTH_MANNERS
 async def test_the_walk(house: SampleHouse, browser: Browser, manner: Manner) -> None:
-    context = await browser.new_context(
-        java_script_enabled=manner.scripts, viewport={"width": manner.width, "height": 800}, base_url=house.url
-    )
-    context.set_default_timeout(10_000)
-    broken: list[str] = []
-    page = await context.new_page()
-    page.on("pageerror", lambda error: broken.append(str(error)))
-    page.on("console", lambda said: broken.append(said.text) if said.type == "error" else None)
-    try:
+    async with desk(browser, house.url, manner) as page:
         await _walk(house, page, manner)
-        assert broken == [], "the pages' scripts and their policy complain"
-    finally:
-        await context.close()
 
 
 async def test_the_whole_job_by_keys_alone(house: SampleHouse, browser: Browser) -> None:
-    context = await browser.new_context(viewport={"width": 1280, "height": 800}, base_url=house.url)
-    context.set_default_timeout(10_000)
-    page = await context.new_page()
+    async with visit(browser, house.url, AT_A_DESK) as page:
+        await _by_keys(house, page)
+
+
+async def _by_keys(house: SampleHouse, page: Page) -> None:
     begin = house.mark()
     await page.goto("/desk")
     await page.keyboard.type(STAFF)
@@ -124,7 +76,6 @@ async def test_the_whole_job_by_keys_alone(house: SampleHouse, browser: Browser)
     house.clock.put_forward(seconds=31)
     await house.rest()
     await expect(page.locator(".figures")).to_contain_text("resolved")
-    await context.close()
 
 
 async def _awake(page: Page) -> None:
@@ -149,9 +100,8 @@ async def _tab_to(page: Page, selector: str) -> None:
 
 async def _walk(house: SampleHouse, page: Page, manner: Manner) -> None:
     begin = house.mark()
-    await _sign_in(page)
     await expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is open.")
-    await _looks_well(page, manner)
+    await looks_well(page, manner)
 
     # declare: find, look, send
     await page.get_by_role("link", name="Declare", exact=True).click()
@@ -167,7 +117,7 @@ async def _walk(house: SampleHouse, page: Page, manner: Manner) -> None:
     customers = int(re.sub(r"\D", "", touched))
     assert customers > 3
     await expect(page.locator("#preview pre.words").first).to_contain_text("Bluegrass Fiber")
-    await _looks_well(page, manner)
+    await looks_well(page, manner)
     assert house.mark() == begin, "a preview sends nothing"
     await page.get_by_role("button", name=f"Tell {customers} customers").click()
 
@@ -177,25 +127,27 @@ async def _walk(house: SampleHouse, page: Page, manner: Manner) -> None:
     await expect(page.get_by_text("A draft: nobody was told.")).to_be_visible()
     assert house.mark() == begin
     await page.get_by_role("button", name=f"Release: tell {customers} customers").click()
-    await _sent(house, page, manner)
+    await sent(house, page, manner)
     first = {mail["to"]: mail for mail in house.mails(after=begin)}
     assert len(first) >= 3
     assert all("no estimate" in mail["text"].lower() for mail in first.values())
-    await _looks_well(page, manner)
+    await looks_well(page, manner)
 
     # an estimate, and another one
-    estimates = []
+    estimates: list[str] = []
     for hours in (2, 3):
         before = house.mark()
         form = page.locator("#update")
         await form.get_by_label("Expected back").fill(f"+{hours} h")
         await form.get_by_label("Message to customers").fill(f"Splicing takes {hours} hours.")
         await form.get_by_role("button", name=f"Tell {customers} customers").click()
-        await _sent(house, page, manner)
+        await sent(house, page, manner)
         said = {mail["to"]: mail["text"] for mail in house.mails(after=before)}
         assert said.keys() == first.keys()
-        figure = page.locator(".figures > div").filter(has_text="Expected back")
-        estimates.append(_clock(await figure.locator("time").inner_text()))
+        shown = page.locator(".figures > div").filter(has_text="Expected back").locator("time")
+        for before_it in estimates:
+            await expect(shown).not_to_contain_text(before_it)
+        estimates.append(_clock(await shown.inner_text()))
     assert estimates[0] != estimates[1]
     assert all(estimate in text for text in said.values() for estimate in estimates), "the new one and the old one"
 
@@ -205,13 +157,13 @@ async def _walk(house: SampleHouse, page: Page, manner: Manner) -> None:
     outage_page = page.url
     await page.goto(link.group())
     await expect(page.get_by_role("heading", level=1)).to_contain_text(re.compile("is down since|are affected"))
-    await _looks_well(page, manner)
+    await looks_well(page, manner)
     await page.goto("/")
     await expect(page.get_by_role("heading", level=1)).to_contain_text("down for part")
-    await _looks_well(page, manner)
+    await looks_well(page, manner)
     await page.goto("/desk")
     await expect(page.get_by_role("heading", level=1)).to_contain_text("1 outage open, next promise due in")
-    await _looks_well(page, manner)
+    await looks_well(page, manner)
 
     # one line is back, then all
     await page.goto(outage_page)
@@ -222,13 +174,13 @@ async def _walk(house: SampleHouse, page: Page, manner: Manner) -> None:
     await page.get_by_role("button", name="Show who hears it").first.click()
     await expect(page.get_by_role("heading", level=1)).to_contain_text("These are back:")
     await page.get_by_role("button", name=re.compile(r"^Tell \d+ customer")).click()
-    await _sent(house, page, manner)
+    await sent(house, page, manner)
     back = house.mails(after=before) + house.texts(after=before)
     assert 0 < len(back) < len(first), "only those whose line it is"
     before = house.mark()
     await page.get_by_text("All is back: resolve …").click()
     await page.get_by_role("button", name=re.compile("that all is back")).click()
-    await _sent(house, page, manner)
+    await sent(house, page, manner)
     ended = {mail["to"] for mail in house.mails(after=before)}
     assert ended
     everyone = ended | {mail["to"] for mail in back if "subject" in mail}
@@ -242,17 +194,10 @@ async def _walk(house: SampleHouse, page: Page, manner: Manner) -> None:
     await page.locator("#told details summary").first.click()
     await expect(page.locator("#told pre.words").first).to_contain_text("Hazard")
     await expect(page.locator("#told")).to_contain_text("accepted")
-    await _looks_well(page, manner)
+    await looks_well(page, manner)
 
 
-async def _sign_in(page: Page) -> None:
-    await page.goto("/desk")
-    await page.get_by_label("Name").fill(STAFF)
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
-
-
-async def _sent(house: SampleHouse, page: Page, manner: Manner) -> None:
+async def sent(house: SampleHouse, page: Page, manner: Manner) -> None:
     """The bar with its way back, then its time is over, then everything leaves."""
     await expect(page.get_by_text("Nothing of the last step has left yet.")).to_be_visible()
     house.clock.put_forward(seconds=31)
@@ -266,28 +211,6 @@ async def _told(house: SampleHouse, page: Page, manner: Manner) -> None:
         await page.goto(page.url.partition("?")[0])
     await expect(page.get_by_text("Nothing of the last step has left yet.")).to_have_count(0)
     await expect(page.locator("#top .told")).to_contain_text("sent")
-
-
-async def _looks_well(page: Page, manner: Manner) -> None:
-    """Nothing sticks out at the side; axe finds nothing serious, in light and in dark."""
-    if not manner.scripts:
-        # Without scripts axe cannot run either; the width can be asked from outside.
-        size = await page.locator("html").evaluate("e => [e.scrollWidth, e.clientWidth]")
-        assert size[0] <= size[1], f"{page.url} is {size[0]} px wide in a window of {size[1]}"
-        return
-    for scheme, options in (
-        ("light", {"resultTypes": ["violations"]}),
-        ("dark", {"resultTypes": ["violations"], "runOnly": ["color-contrast"]}),
-    ):
-        await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        found = await Axe().run(page, options=options)
-        bad = [each for each in found.response["violations"] if each["impact"] in SERIOUS]
-        assert not bad, f"{page.url} ({scheme}):\n{_said(bad)}"
-    await page.emulate_media(color_scheme="light")
-
-
-def _said(violations: list[dict[str, object]]) -> str:
-    return "\n".join(f"{each['id']}: {each['help']}: {str(each['nodes'])[:600]}" for each in violations)
 
 
 def _clock(text: str) -> str:

@@ -4,7 +4,6 @@ A page that no link leads to has to be named here, with where it is walked inste
 Screenshots are kept in $OUTAGECAST_SHOTS where that is set, one a page, width and colour scheme.
 """
 
-import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -22,18 +21,10 @@ from outagecast.domain.outage import Actor, ActorKind, Change, Declaration, Endi
 from outagecast.web.access import BySession
 from outagecast.web.desk import outage
 from outagecast.web.routes import ROUTES, Route
-from tests.browser.house import PASSWORD, REPOSITORY, STAFF, SampleHouse, chromium, find_chromium, sample_house
+from tests.browser.house import REPOSITORY, STAFF, SampleHouse, sample_house
+from tests.browser.visits import ALL_RULES, CONTRAST, IN_A_BROWSER, SHOTS, sign_in
 
-CHROMIUM = find_chromium()
-REQUIRED = os.environ.get("REQUIRE_BROWSER") == "1"
-SHOTS = os.environ.get("OUTAGECAST_SHOTS", "")
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(
-        CHROMIUM is None and not REQUIRED,
-        reason="NO BROWSER: THE PAGES ARE NOT TESTED. Install chromium, or name one in $OUTAGECAST_CHROMIUM",
-    ),
-]
+pytestmark = IN_A_BROWSER
 ANNA = Actor(kind=ActorKind.STAFF, name=STAFF, role=Role.ADMIN)
 ELSEWHERE: Mapping[str, str] = {
     "/desk/look": "a piece that pages fetch for themselves; tests/web/test_desk_board.py",
@@ -44,8 +35,6 @@ OFTEN = {"/desk/outages/{id}": 5}
 """Pages that look quite different from one state to the next: how many are looked at; of all others one."""
 NO_PAGES = re.compile(r"\.csv$|\.json$|\.svg$|/print$")
 """What is downloaded or printed: no page with a frame."""
-ALL_RULES = {"resultTypes": ["violations"]}
-CONTRAST = {"resultTypes": ["violations"], "runOnly": ["color-contrast"]}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,13 +70,6 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sampl
         yield found
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    assert CHROMIUM is not None, "REQUIRE_BROWSER=1, and there is no chromium here: install it"
-    async with chromium(CHROMIUM) as found:
-        yield found
-
-
 async def test_every_page_of_the_desk(house: SampleHouse, browser: Browser, tmp_path: Path) -> None:
     context = await browser.new_context(base_url=house.url)
     context.set_default_timeout(20_000)
@@ -97,9 +79,7 @@ async def test_every_page_of_the_desk(house: SampleHouse, browser: Browser, tmp_
     page.on("console", lambda said: walk.wrong.append(f"{page.url}: {said.text}") if said.type == "error" else None)
     await page.goto("/desk/sign-in")
     await _look_at(page, walk, "/desk/sign-in")
-    await page.get_by_label("Name").fill(STAFF)
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in", exact=True).click()
+    await sign_in(page)
     walk.waiting += await _made(page, tmp_path)
     while walk.waiting:
         await _visit(page, walk, walk.waiting.pop(0))
@@ -143,7 +123,7 @@ async def _made(page: Page, folder: Path) -> list[str]:
     await page.get_by_role("button", name="Play it").click()
     await page.wait_for_url(re.compile(r"/desk/rehearse/\w"))
     made = [urlsplit(page.url).path]
-    await expect(page.get_by_role("heading", level=1)).not_to_contain_text("Playing", timeout=60_000)
+    await expect(page.get_by_role("heading", level=1)).not_to_contain_text("Playing", timeout=180_000)
     (folder / "sites.csv").write_text("id,name,area\nNEW-SITE,A new site,Fayette\nLEX,,\n")
     await page.goto("/desk/import")
     await page.locator("input[type=file]").set_input_files(folder / "sites.csv")

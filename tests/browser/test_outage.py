@@ -1,6 +1,5 @@
 """One outage in a real browser: an estimate that slips at one click, branches that are back, the end, what failed."""
 
-import os
 import re
 from collections.abc import AsyncIterator
 
@@ -11,50 +10,18 @@ from sqlalchemy import text
 
 from outagecast.domain.levels import Effect
 from outagecast.domain.outage import Actor, ActorKind, Change, Declaration, Ending, Role, ScopeEntry, Severity
-from tests.browser.house import PASSWORD, STAFF, SampleHouse, chromium, find_chromium, sample_house
-from tests.browser.test_desk import AT_A_DESK, ON_A_PHONE, Manner, _looks_well, _sent
+from tests.browser.house import STAFF, SampleHouse, sample_house
+from tests.browser.test_desk import sent
+from tests.browser.visits import BOTH_MANNERS, IN_A_BROWSER, Manner, desk, looks_well
 
-CHROMIUM = find_chromium()
-REQUIRED = os.environ.get("REQUIRE_BROWSER") == "1"
 BEA = Actor(kind=ActorKind.STAFF, name="bea", role=Role.ADMIN)
-BOTH = pytest.mark.parametrize("manner", [AT_A_DESK, ON_A_PHONE], ids=["at a desk", "on a phone without scripts"])
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(
-        CHROMIUM is None and not REQUIRED,
-        reason="NO BROWSER: THE PAGES ARE NOT TESTED. Install chromium, or name one in $OUTAGECAST_CHROMIUM",
-    ),
-]
+pytestmark = IN_A_BROWSER
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SampleHouse]:
     async with sample_house(tmp_path_factory.mktemp("outage"), customers=160) as found:
         yield found
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    assert CHROMIUM is not None, "REQUIRE_BROWSER=1, and there is no chromium here: install it"
-    async with chromium(CHROMIUM) as found:
-        yield found
-
-
-async def seated(house: SampleHouse, browser: Browser, manner: Manner) -> tuple[Page, list[str]]:
-    """A page signed in to the desk, and what its scripts complain about."""
-    context = await browser.new_context(
-        java_script_enabled=manner.scripts, viewport={"width": manner.width, "height": 800}, base_url=house.url
-    )
-    context.set_default_timeout(10_000)
-    broken: list[str] = []
-    page = await context.new_page()
-    page.on("pageerror", lambda error: broken.append(str(error)))
-    page.on("console", lambda said: broken.append(said.text) if said.type == "error" else None)
-    await page.goto("/desk")
-    await page.get_by_label("Name").fill(STAFF)
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
-    return page, broken
 
 
 async def declared(house: SampleHouse, title: str) -> str:
@@ -66,32 +33,36 @@ async def declared(house: SampleHouse, title: str) -> str:
     return told.outage_id
 
 
-@BOTH
+@BOTH_MANNERS
 async def test_a_slipped_estimate_branches_back_and_the_end(
     house: SampleHouse, browser: Browser, manner: Manner
 ) -> None:
     outage = await declared(house, "Fibre cut near Hazard")
-    page, broken = await seated(house, browser, manner)
-    await page.goto(f"/desk/outages/{outage}")
+    async with desk(browser, house.url, manner) as page:
+        await page.goto(f"/desk/outages/{outage}")
+        await _slipped_and_back(house, page, manner)
+
+
+async def _slipped_and_back(house: SampleHouse, page: Page, manner: Manner) -> None:
     begin = house.mark()
 
     # an estimate at one click, then it slips at one click
     await page.get_by_label("Why, in a few words").fill("Splicing takes longer.")
     await page.get_by_role("button", name=re.compile(r"^\+1 h")).click()
-    await _sent(house, page, manner)
+    await sent(house, page, manner)
     first = {mail["to"]: mail["text"] for mail in house.mails(after=begin)}
     assert len(first) > 5
     assert all("Splicing takes longer." in said for said in first.values())
     before = house.mark()
     await page.get_by_role("button", name=re.compile(r"^\+15 min")).click()
-    await _sent(house, page, manner)
+    await sent(house, page, manner)
     slipped = {mail["to"]: mail["text"] for mail in house.mails(after=before)}
     assert slipped.keys() == first.keys()
     times = [re.search(r"Expected:\s+by (\S+ \S+)", said) for said in (*first.values(), *slipped.values())]
     assert len({found.group(1) for found in times if found}) >= 2
     figure = page.locator(".figures > div").filter(has_text="Expected back")
     await expect(figure).to_contain_text("moved once")
-    await _looks_well(page, manner)
+    await looks_well(page, manner)
 
     # a branch is back: looked at first, then sent, then only those hear it
     before = house.mark()
@@ -103,14 +74,14 @@ async def test_a_slipped_estimate_branches_back_and_the_end(
     await expect(hazard).to_be_checked()
     if manner.scripts:
         await expect(page.locator("[data-difference]")).to_contain_text(re.compile(r"\d+ customers hear of it"))
-    await _looks_well(page, manner)
+    await looks_well(page, manner)
     await page.locator("#back").get_by_label("Message", exact=True).fill("Spliced at Hazard.")
     await page.get_by_role("button", name="Show who hears it").first.click()
     heading = await page.get_by_role("heading", level=1).inner_text()
     customers = int(re.sub(r"\D", "", heading))
     assert 0 < customers < len(first) + 20
     await expect(page.locator("main")).to_contain_text("told that they are back")
-    await _looks_well(page, manner)
+    await looks_well(page, manner)
     async with house.core.db.read() as conn:
         steps = (await conn.execute(text("SELECT count(*) FROM revisions WHERE verb = 'restore'"))).scalar_one()
     assert steps == restored, "a look does nothing"
@@ -119,7 +90,7 @@ async def test_a_slipped_estimate_branches_back_and_the_end(
     await expect(hazard).to_be_checked()
     await page.get_by_role("button", name="Show who hears it").first.click()
     await page.get_by_role("button", name=f"Tell {customers} customers").click()
-    await _sent(house, page, manner)
+    await sent(house, page, manner)
     back = {mail["to"] for mail in house.mails(after=before)}
     assert back
     assert back < first.keys()
@@ -128,30 +99,34 @@ async def test_a_slipped_estimate_branches_back_and_the_end(
     before = house.mark()
     await page.get_by_text("All is back: resolve …").click()
     await page.get_by_role("button", name=re.compile(r"^Tell \d+ customers that all is back")).click()
-    await _sent(house, page, manner)
+    await sent(house, page, manner)
     ended = {mail["to"] for mail in house.mails(after=before)}
     assert ended | back == first.keys(), "whoever was told it began is told it is over"
     await expect(page.locator(".figures")).to_contain_text("resolved")
     await page.get_by_role("link", name="The whole timeline").click()
     await expect(page.locator("#lines")).to_contain_text("restored")
-    await _looks_well(page, manner)
+    await looks_well(page, manner)
     await page.get_by_role("link", name="On one page").click()
     await expect(page.get_by_role("table")).to_contain_text("Spliced at Hazard.")
-    await _looks_well(page, manner)
-    assert broken == []
-    await page.context.close()
+    await looks_well(page, manner)
 
 
-@BOTH
+@BOTH_MANNERS
 async def test_two_at_once_and_what_failed(house: SampleHouse, browser: Browser, manner: Manner) -> None:
     outage = await declared(house, "Cabinet burnt near Pikeville")
     async with house.core.db.write() as conn:
         lose = "UPDATE deliveries SET state = 'failed', reason = 'rejected', code = '550', detail = 'mailbox full'"
         some = "SELECT id FROM deliveries WHERE outage_id = :o AND channel = 'email' ORDER BY id LIMIT 2"
         await conn.execute(text(f"{lose} WHERE id IN ({some})"), {"o": outage})
-    page, broken = await seated(house, browser, manner)
-    await page.goto(f"/desk/outages/{outage}")
+    # The browser notes the 412 in its console; nothing else may be there.
+    async with desk(browser, house.url, manner, expected="412") as page:
+        await page.goto(f"/desk/outages/{outage}")
+        await _two_and_failed(house, page, manner, outage)
+    await house.core.operations.resolve(outage, Ending(), actor=BEA)
+    await house.rest()
 
+
+async def _two_and_failed(house: SampleHouse, page: Page, manner: Manner, outage: str) -> None:
     # somebody else is quicker
     await page.get_by_label("Message to customers").fill("My own words.")
     await house.core.operations.update(
@@ -161,7 +136,7 @@ async def test_two_at_once_and_what_failed(house: SampleHouse, browser: Browser,
     await expect(page.locator("#since")).to_contain_text("Nothing of yours was sent")
     await expect(page.locator("#since")).to_contain_text("fire")
     await expect(page.get_by_label("Message to customers")).to_have_value("My own words.")
-    await _looks_well(page, manner)
+    await looks_well(page, manner)
 
     # a note and an owner
     await page.get_by_label("A note").fill("Brigade rung at 9.")
@@ -173,13 +148,13 @@ async def test_two_at_once_and_what_failed(house: SampleHouse, browser: Browser,
     # what failed: one tried again, one seen to by other means
     await expect(page.locator("#hears")).to_contain_text("2 messages did not arrive")
     await page.get_by_role("link", name="Look at them").click()
-    await _looks_well(page, manner)
+    await looks_well(page, manner)
     before = house.mark()
     await page.locator("#told tbody td a").first.click()
     await page.get_by_label("Why, or how it was seen to").fill("rang them")
     await page.get_by_role("button", name="Seen to by other means").click()
     await expect(page.locator("#one")).to_contain_text("rang them")
-    await _looks_well(page, manner)
+    await looks_well(page, manner)
     await page.goto(f"/desk/outages/{outage}/deliveries?state=to_do")
     await page.locator("#told tbody td a").first.click()
     await page.get_by_role("button", name="Try again: 1 message").click()
@@ -188,9 +163,3 @@ async def test_two_at_once_and_what_failed(house: SampleHouse, browser: Browser,
     assert len(house.mails(after=before)) == 1
     await page.goto(f"/desk/outages/{outage}")
     await expect(page.locator("#hears")).not_to_contain_text("did not arrive")
-    await house.core.operations.resolve(outage, Ending(), actor=BEA)
-    await house.rest()
-    if manner.scripts:
-        # The browser notes the 412 in its console; nothing else may be there.
-        assert [said for said in broken if "412" not in said] == []
-    await page.context.close()

@@ -52,6 +52,20 @@ async def test_what_works_is_ok_and_what_does_not_is_named(tmp_path: Path) -> No
     assert gone["mail server"].mend
 
 
+async def test_templates_that_are_rendered_singly_are_named(tmp_path: Path) -> None:
+    text = tmp_path / "words" / "notices" / "en" / "update" / "sms.txt"
+    text.parent.mkdir(parents=True)
+    text.write_text("{% if name == 'Anna' %}Hi{% endif %} {{ provider.sms_name }}: {{ name }}\n", encoding="utf-8")
+    config = tmp_path / "config.toml"
+    config.write_text('[provider]\nname = "B"\npublic_url = "http://127.0.0.1:8080"\n', encoding="utf-8")
+    [shipped] = [f for f in await examine(load_config(config, environ={}), servers=[]) if f.what == "templates"]
+    assert shipped.state is State.OK
+    config.write_text(config.read_text() + '[notices]\ntemplates = "words"\n', encoding="utf-8")
+    [own] = [f for f in await examine(load_config(config, environ={}), servers=[]) if f.what == "templates"]
+    assert own.state is State.WARNING
+    assert "en/update/sms.txt: line 1" in own.detail
+
+
 def test_exit_code_and_isolated_elements(oc: Run, folder: Path) -> None:
     config = (folder / "config.toml").read_text()
     without_mail = config[: config.index("[email]")] + config[config.index("[sms]") :]
@@ -69,3 +83,43 @@ def test_exit_code_and_isolated_elements(oc: Run, folder: Path) -> None:
     table = oc("doctor")
     assert table.code == 1
     assert "2 elements have no path to a gateway" in table.out
+
+
+async def test_every_route_is_tried_and_named(tmp_path: Path) -> None:
+    sandbox, second = await start(SandboxSettings()), await start(SandboxSettings())
+    more = f"""
+[[email.relays]]
+name = "backup"
+host = "127.0.0.1"
+port = {second.smtp_port}
+
+[[sms.accounts]]
+name = "other"
+account_sid = "{DEFAULT_ACCOUNT_SID}"
+auth_token = "wrong"
+from = "+18595550101"
+api_url = "{second.url}"
+
+[staff_route.email]
+host = "127.0.0.1"
+port = 1
+
+[staff_route.sms]
+account_sid = "{DEFAULT_ACCOUNT_SID}"
+auth_token = "{DEFAULT_AUTH_TOKEN}"
+from = "+18595550102"
+api_url = "{second.url}"
+"""
+    config = tmp_path / "config.toml"
+    base = CONFIG.format(smtp=sandbox.smtp_port, url=sandbox.url, sid=DEFAULT_ACCOUNT_SID, token=DEFAULT_AUTH_TOKEN)
+    config.write_text(base + more)
+    try:
+        found = {each.what: each for each in await examine(load_config(config, environ=os.environ), servers=[])}
+    finally:
+        await sandbox.close()
+        await second.close()
+    for what in ("mail server", "mail server backup", "SMS account", "SMS account staff"):
+        assert found[what].state is State.OK, found[what]
+    assert found["SMS account other"].state is found["mail server staff"].state is State.PROBLEM
+    assert "[[sms.accounts]] other" in found["SMS account other"].mend
+    assert "[staff_route.email]" in found["mail server staff"].mend

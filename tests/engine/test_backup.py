@@ -36,9 +36,9 @@ async def built(tmp_path: Path) -> AsyncIterator[Built]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, datetime]:
+def made(tmp_path_factory: pytest.TempPathFactory, database_kind: str) -> tuple[Path, datetime]:
     folder = tmp_path_factory.mktemp("healthy")
-    return folder / "outagecast.db", healthy.make(folder)
+    return folder, healthy.make(folder)
 
 
 @pytest.fixture
@@ -160,6 +160,7 @@ async def test_what_is_to_be_sent_stays_as_it_was(lived: Built) -> None:
         await hold.release(Choice.SAID, actor=BEA)
 
 
+@pytest.mark.databases("sqlite")
 def test_only_two_words_are_a_choice() -> None:
     assert (choice_of("said"), choice_of("send")) == (Choice.SAID, Choice.SEND)
     with pytest.raises(Invalid, match="they count as sent"):
@@ -174,6 +175,7 @@ def epoch_file(built: Built) -> Path:
     return built.db.path.with_name("outagecast.db.epoch")
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_database_that_goes_on_is_no_restore(lived: Built) -> None:
     hold = hold_of(lived)
     assert await hold.at_start() is None, "it comes from a time before there was such a file"
@@ -185,6 +187,7 @@ async def test_a_database_that_goes_on_is_no_restore(lived: Built) -> None:
     assert json.loads(epoch_file(lived).read_text()) == {"instance": "this", "epoch": first["epoch"] + 2}
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_database_that_is_behind_its_file_is_held(lived: Built) -> None:
     hold = hold_of(lived)
     await hold.at_start()
@@ -201,6 +204,7 @@ async def test_a_database_that_is_behind_its_file_is_held(lived: Built) -> None:
     assert again.found_at == held.found_at, "a second start finds what the first found"
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("text", ['{"instance": "the other", "epoch": 1}', "", "[]", '{"instance": 1}'])
 async def test_another_databases_file_holds_too(lived: Built, text: str) -> None:
     hold = hold_of(lived)
@@ -211,12 +215,14 @@ async def test_another_databases_file_holds_too(lived: Built, text: str) -> None
     assert held.found is Found.OTHER
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_new_database_beside_an_old_file_has_nothing_to_say_twice(built: Built) -> None:
     epoch_file(built).write_text('{"instance": "the one before", "epoch": 70}')
     assert await hold_of(built).at_start() is None
     assert json.loads(epoch_file(built).read_text()) == {"instance": "this", "epoch": 71}
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_copy_is_known_wherever_it_is_started(lived: Built, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -258,6 +264,7 @@ def test_the_file_beside_never_says_less_than_before(tmp_path: Path) -> None:
 # --- the copy ---
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_copy_is_of_one_moment_while_others_write(lived: Built, tmp_path: Path) -> None:
     """Each transaction adds two texts: a copy with an odd number would be of no moment that ever was."""
     written, stop = 0, asyncio.Event()
@@ -284,6 +291,7 @@ async def test_a_copy_is_of_one_moment_while_others_write(lived: Built, tmp_path
     assert all(total > 0 for _, total in seen)
 
 
+@pytest.mark.databases("sqlite")
 async def test_what_a_copy_that_was_killed_left_behind_does_no_harm(lived: Built, tmp_path: Path) -> None:
     (tmp_path / "copy.part").write_bytes(b"half a database")
     await back_up(lived.db, tmp_path / "copy", now=lived.clock.now, progress=lambda done, total: None)
@@ -292,6 +300,7 @@ async def test_what_a_copy_that_was_killed_left_behind_does_no_harm(lived: Built
         assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_database_in_use_is_never_replaced(lived: Built, tmp_path: Path) -> None:
     other = tmp_path / "other.db"
     with closing(sqlite3.connect(other)) as conn:
@@ -301,6 +310,7 @@ async def test_a_database_in_use_is_never_replaced(lived: Built, tmp_path: Path)
             await back_up(lived.db, other, replace=True, now=lived.clock.now, progress=lambda done, total: None)
 
 
+@pytest.mark.databases("sqlite")
 async def test_erased_bytes_are_not_carried_into_a_copy(lived: Built, tmp_path: Path) -> None:
     async with lived.db.write() as conn:
         await conn.exec_driver_sql("PRAGMA secure_delete = OFF")

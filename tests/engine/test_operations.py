@@ -277,7 +277,7 @@ async def test_the_map_changed_is_shown_and_applied_by_hand(built: Built) -> Non
         need = "SELECT id FROM needs WHERE text = 'POP-B'"
         await conn.execute(text(f"UPDATE circuits SET need_id = ({need}) WHERE id = 'CIR-D1'"))
         await conn.execute(
-            text("INSERT INTO meta VALUES ('inventory_version', '2') ON CONFLICT DO UPDATE SET value = '2'")
+            text("INSERT INTO meta VALUES ('inventory_version', '2') ON CONFLICT (key) DO UPDATE SET value = '2'")
         )
     change = await built.operations.map_change(told.outage_id)
     assert change is not None

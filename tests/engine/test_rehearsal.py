@@ -1,6 +1,8 @@
 """A rehearsal plays the real engine to its end, and leaves no trace: no row, no file, nothing on either socket."""
 
 import asyncio
+import os
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select
 
 from outagecast.app import Core, open_core
 from outagecast.config import parse_config
@@ -19,8 +21,11 @@ from outagecast.domain.levels import Effect
 from outagecast.domain.outage import Ending, ScopeEntry
 from outagecast.domain.script import Act, read_script
 from outagecast.engine.rehearsal import Rehearsals, Rehearsed
-from outagecast.storage.copying import private_copy
-from outagecast.storage.engine import DatabaseRefused
+from outagecast.storage import tables
+from outagecast.storage.copying import fill, private_copy, private_place, size_on_server
+from outagecast.storage.engine import Database, DatabaseRefused
+from outagecast.storage.tables import metadata
+from tests.support.databases import url
 from tests.support.healthy import ANN, MINUTE, START, Clock, build, declaration
 
 SETTINGS = """
@@ -44,8 +49,10 @@ price_per_segment = 0.01
 email = "noc@example.net"
 [safety]
 approve_above = {approve}
+[database]
+url = "{database}"
 """
-LONG = timedelta(seconds=30)
+LONG = timedelta(seconds=90)
 
 
 @dataclass
@@ -78,7 +85,7 @@ async def house(folder: Path, sockets: Sockets, *, approve: int = 0) -> AsyncIte
     built = await build(folder)
     await built.db.close()
     config = parse_config(
-        SETTINGS.format(smtp=sockets.smtp, http=sockets.http, approve=approve),
+        SETTINGS.format(smtp=sockets.smtp, http=sockets.http, approve=approve, database=url("outagecast.db", folder)),
         name="config.toml", folder=folder, environ={},
     )  # fmt: skip
     async with open_core(config, clock=Clock()) as core:
@@ -99,12 +106,16 @@ async def rehearse(rehearsals: Rehearsals, what: Any, script: str = "") -> Rehea
 async def counts(core: Core) -> dict[str, int]:
     """Every table's rows."""
     async with core.db.read() as conn:
-        names = list((await conn.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'"))).scalars())
-        return {name: (await conn.execute(text(f'SELECT count(*) FROM "{name}"'))).scalar_one() for name in names}
+        return {
+            table.name: (await conn.execute(select(func.count()).select_from(table))).scalar_one()
+            for table in metadata.sorted_tables
+        }
 
 
 def files(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+    """What lies in the folder; of the place for everybody's temporary files only what is ours."""
+    ours = Path(tempfile.gettempdir()).glob(f"rehearsal-{os.getpid()}-*")
+    return {path.name for path in (*folder.iterdir(), *ours)}
 
 
 async def test_a_whole_outage_with_nothing_stored_and_nothing_sent(tmp_path: Path, sockets: Sockets) -> None:
@@ -192,6 +203,7 @@ async def test_a_step_that_cannot_be_done_is_named(tmp_path: Path, sockets: Sock
         steps = tuple(replace(step, scope=scope) if step.act is Act.RESTORE else step for step in steps)
         found = await rehearsals.start(declaration("POP-D"), steps, actor=ANN)
         assert await rehearsals.wait(found, LONG)
+        assert found.failed == ""
         assert found.answer is not None
         assert [wave.word.verb for wave in found.answer.waves][-1] == "resolve"
         with pytest.raises(Invalid):
@@ -212,6 +224,7 @@ async def test_one_at_a_time_and_it_can_be_stopped(tmp_path: Path, sockets: Sock
         assert not [name for name in files(tmp_path) if name.startswith("rehearsal-")]
 
 
+@pytest.mark.databases("sqlite")
 async def test_the_copy_is_ours_alone_and_goes_whatever_happens(tmp_path: Path) -> None:
     built = await build(tmp_path)
     await built.operations.declare(declaration("POP-A"), actor=ANN)
@@ -227,6 +240,33 @@ async def test_the_copy_is_ours_alone_and_goes_whatever_happens(tmp_path: Path) 
     assert shares[-1] == 1.0
     assert not [name for name in files(tmp_path) if name.startswith("rehearsal-")]
     with pytest.raises(DatabaseRefused, match="up to 0 MB can be copied"), private_copy(path, shares.append, largest=9):
+        pass
+    await built.db.close()
+
+
+@pytest.mark.databases("postgresql")
+async def test_what_a_server_holds_is_written_into_a_file_of_ours_alone(tmp_path: Path) -> None:
+    built = await build(tmp_path)
+    await built.operations.declare(declaration("POP-A"), actor=ANN)
+    async with built.db.read() as conn:
+        assert await size_on_server(conn) > 1_000_000
+    said: list[str] = []
+    with pytest.raises(RuntimeError), private_place(tmp_path, 10) as copy:
+        assert copy.stat().st_mode & 0o077 == 0
+        assert copy.parent.stat().st_mode & 0o077 == 0
+        await fill(copy, url("outagecast.db", tmp_path), said.append)
+        there = Database.open(f"sqlite:///{copy}")
+        async with built.db.read() as here_conn, there.read() as there_conn:
+            for table in (tables.deliveries, tables.timeline, tables.contacts):
+                query = select(table.c[0], table.c[1])
+                here = [tuple(row) for row in await here_conn.execute(query)]
+                copied = [tuple(row) for row in await there_conn.execute(query)]
+                assert sorted(here) == sorted(copied) != []
+        await there.close()
+        raise RuntimeError
+    assert any(line.startswith("copying the database: deliveries, ") for line in said)
+    assert not [name for name in files(tmp_path) if name.startswith("rehearsal-")]
+    with pytest.raises(DatabaseRefused, match="up to 0 MB can be copied"), private_place(tmp_path, 10, largest=9):
         pass
     await built.db.close()
 

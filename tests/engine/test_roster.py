@@ -18,6 +18,7 @@ from outagecast.engine.roster import LinkOver, Standing
 from outagecast.engine.staff_settings import StaffSettings
 from outagecast.storage import tables
 from outagecast.storage.engine import Database
+from tests.support.databases import opened
 
 NOW = datetime(2026, 3, 3, 14, 14, tzinfo=UTC)
 ROOT = Actor(kind=ActorKind.CLI, name="root", role=Role.ADMIN)
@@ -75,7 +76,7 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    database = Database.open("sqlite:///roster.db", folder=tmp_path)
+    database = opened("roster.db", tmp_path)
     await database.migrate()
     yield House(database)
     await database.close()

@@ -1,19 +1,22 @@
 """The timeline cannot be changed by our own queries, and whoever changes it otherwise is found out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from outagecast.domain.outage import Actor, ActorKind, Role
 from outagecast.domain.timeline import Happened
 from outagecast.engine.seals import Seals
 from outagecast.engine.verify import verify
 from outagecast.storage import outages, seals
-from outagecast.storage.engine import Database
+from outagecast.storage.engine import Connection, Database
+from tests.support.databases import opened
 
 NOW = datetime(2026, 3, 3, 14, 14, tzinfo=UTC)
 ANN = Actor(kind=ActorKind.STAFF, name="ann", role=Role.ADMIN, source="192.0.2.7")
@@ -21,7 +24,7 @@ ANN = Actor(kind=ActorKind.STAFF, name="ann", role=Role.ADMIN, source="192.0.2.7
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    found = Database.open("sqlite:///sealed.db", folder=tmp_path)
+    found = opened("sealed.db", tmp_path)
     await found.migrate()
     yield found
     await found.close()
@@ -39,10 +42,11 @@ async def broken(database: Database) -> list[tuple[str, int]]:
 
 
 async def tamper(database: Database, *statements: str) -> None:
-    """As somebody who has the database's file can."""
+    """As somebody who has the database's file, or its tables, can."""
     async with database.write() as conn:
         for what in ("update", "delete"):
-            await conn.execute(text(f"DROP TRIGGER IF EXISTS timeline_no_{what}"))
+            at = " ON timeline" if database.is_postgresql else ""
+            await conn.execute(text(f"DROP TRIGGER IF EXISTS timeline_no_{what}{at}"))
         for statement in statements:
             await conn.execute(text(statement))
 
@@ -50,7 +54,7 @@ async def tamper(database: Database, *statements: str) -> None:
 @pytest.mark.parametrize("statement", ["UPDATE timeline SET actor = 'eve'", "DELETE FROM timeline"])
 async def test_no_query_of_ours_can_change_or_take_away_a_line(database: Database, statement: str) -> None:
     await say(database, "bob disabled")
-    with pytest.raises(IntegrityError, match="only ever added to"):
+    with pytest.raises(DBAPIError, match="only ever added to"):
         async with database.write() as conn:
             await conn.execute(text(statement))
     async with database.read() as conn:
@@ -92,6 +96,46 @@ async def test_what_is_not_sealed_yet_is_sealed_next(database: Database) -> None
     async with database.read() as conn:
         count = (await conn.execute(text("SELECT count(*), max(through_id) FROM timeline_seals"))).one()
     assert tuple(count) == (1, 1)
+
+
+@pytest.mark.databases("postgresql")
+async def test_a_seal_waits_for_lines_under_way(database: Database) -> None:
+    """Senders write side by side, so a lower number may be committed after a higher one: never behind a seal."""
+    begun, go_on = asyncio.Event(), Event()
+    loop = asyncio.get_running_loop()
+
+    async def slowly(conn: Connection) -> None:
+        await outages.record(conn, at=NOW, what=Happened.FAILED, actor=ANN, why="slow")
+        loop.call_soon_threadsafe(begun.set)
+        assert go_on.wait(30)
+
+    async def quickly(conn: Connection) -> None:
+        await outages.record(conn, at=NOW, what=Happened.FAILED, actor=ANN, why="quick")
+
+    slow = asyncio.create_task(database.transact(slowly, access="beside"))
+    await begun.wait()
+    await database.transact(quickly, access="beside")
+    sealing = asyncio.create_task(Seals(database, lambda: NOW).seal())
+    await held_up(database)
+    async with database.read() as conn:
+        assert await seals.waiting(conn), "it has not sealed past the line that is under way"
+    go_on.set()
+    await asyncio.gather(slow, sealing)
+    async with database.read() as conn:
+        rows = (await conn.execute(text("SELECT id, why FROM timeline ORDER BY id"))).all()
+        assert [row.why for row in rows] == ["slow", "quick"]
+        assert not await seals.waiting(conn)
+    assert await broken(database) == []
+
+
+async def held_up(database: Database) -> None:
+    """Until somebody waits for a lock."""
+    async with asyncio.timeout(30):
+        while True:
+            async with database.read() as conn:
+                query = text("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+                if (await conn.execute(query)).first() is not None:
+                    return
 
 
 async def test_a_long_timeline_is_sealed_in_pieces(database: Database) -> None:

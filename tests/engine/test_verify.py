@@ -1,18 +1,17 @@
 """A healthy database gives no finding; one planted fault gives exactly the finding of its check."""
 
-import shutil
-import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from outagecast.domain.levels import Level
 from outagecast.domain.message import ChannelName
 from outagecast.domain.recipients import Wishes
 from outagecast.engine.verify import CHECKS, Finding, verify
-from outagecast.storage.engine import Database
 from tests.support import healthy
+from tests.support.databases import copied, opened
 
 DAY = timedelta(days=1)
 O1, O2, O3, O7 = (f"OUT-2026-000{n}" for n in (1, 2, 3, 7))
@@ -62,7 +61,7 @@ FAULTS: list[tuple[str, tuple[str, ...]]] = [
     (
         "one_address",
         (
-            f"INSERT INTO deliveries ({COPIED}) SELECT {SHOUTED}"
+            f"INSERT INTO deliveries (id, {COPIED}) SELECT (SELECT max(id) + 1 FROM deliveries), {SHOUTED}"
             f" FROM deliveries WHERE id = {row(O1, 2, 'one@example.org')}",
             "INSERT INTO notices SELECT id, customer_id FROM deliveries WHERE address_id = 999",
         ),
@@ -171,14 +170,14 @@ FAULTS: list[tuple[str, tuple[str, ...]]] = [
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, datetime]:
-    """A healthy database's file, and the time it is in it."""
+def lived(tmp_path_factory: pytest.TempPathFactory, database_kind: str) -> tuple[Path, datetime]:
+    """A healthy database's folder, and the time it is in it."""
     folder = tmp_path_factory.mktemp("healthy")
-    return folder / "outagecast.db", healthy.make(folder)
+    return folder, healthy.make(folder)
 
 
 async def test_a_healthy_database_gives_no_finding(lived: tuple[Path, datetime]) -> None:
-    assert await findings(lived[0].parent, lived[1]) == []
+    assert await findings(lived[0], lived[1]) == []
 
 
 async def test_a_database_without_outages_gives_no_finding(tmp_path: Path) -> None:
@@ -189,7 +188,7 @@ async def test_a_database_without_outages_gives_no_finding(tmp_path: Path) -> No
 
 async def test_what_an_empty_cell_means_is_the_house_s_own(lived: tuple[Path, datetime]) -> None:
     """Where nobody asked for texts by default, texts that were not planned are not missed."""
-    database = Database.open("sqlite:///outagecast.db", folder=lived[0].parent)
+    database = opened("outagecast.db", lived[0])
     nobody = Wishes(notify=frozenset(), channels=frozenset(ChannelName), quiet_hours=None, wake_for=frozenset())
     assert await verify(database, now=lived[1], default_wishes=lambda tier: nobody) == []
     everybody = Wishes(notify=frozenset(Level), channels=frozenset(), quiet_hours=None, wake_for=frozenset())
@@ -202,9 +201,9 @@ async def test_what_an_empty_cell_means_is_the_house_s_own(lived: tuple[Path, da
 async def test_a_planted_fault_is_found(
     lived: tuple[Path, datetime], tmp_path: Path, name: str, statements: tuple[str, ...]
 ) -> None:
-    file, now = lived
-    shutil.copy(file, tmp_path / file.name)
-    plant(tmp_path / file.name, statements)
+    made, now = lived
+    copied("outagecast.db", made, tmp_path)
+    await plant(tmp_path, statements)
     found = await findings(tmp_path, now)
     wanted = next(check for check in CHECKS if check.name == name)
     assert [(f.invariant, f.message) for f in found] == [(wanted.invariant, wanted.message)]
@@ -214,21 +213,24 @@ async def test_a_planted_fault_is_found(
 
 async def test_an_attempt_within_the_slack_is_no_finding(lived: tuple[Path, datetime], tmp_path: Path) -> None:
     """Two transactions may read their clocks in another order than they commit."""
-    file, now = lived
-    shutil.copy(file, tmp_path / file.name)
+    made, now = lived
+    copied("outagecast.db", made, tmp_path)
     end = f"SELECT effective_at + 5000000 FROM revisions WHERE outage_id = '{O1}' AND number = 4"
-    plant(tmp_path / file.name, (f"UPDATE attempts SET started_at = ({end}) WHERE {began(O1, 3, 'both@example.org')}",))
+    await plant(tmp_path, (f"UPDATE attempts SET started_at = ({end}) WHERE {began(O1, 3, 'both@example.org')}",))
     assert await findings(tmp_path, now) == []
     assert len(await findings(tmp_path, now, slack=timedelta(0))) == 1
 
 
 async def test_examples_are_few_and_the_count_is_whole(lived: tuple[Path, datetime], tmp_path: Path) -> None:
-    file, now = lived
-    shutil.copy(file, tmp_path / file.name)
-    plant(tmp_path / file.name, ("UPDATE deliveries SET lease_owner = 'gone' WHERE state = 'accepted'",))
+    made, now = lived
+    copied("outagecast.db", made, tmp_path)
+    await plant(tmp_path, ("UPDATE deliveries SET lease_owner = 'gone' WHERE state = 'accepted'",))
     (found,) = await findings(tmp_path, now)
-    with sqlite3.connect(tmp_path / file.name) as conn:
-        (accepted,) = conn.execute("SELECT count(*) FROM deliveries WHERE state = 'accepted'").fetchone()
+    database = opened("outagecast.db", tmp_path)
+    async with database.read() as conn:
+        query = text("SELECT count(*) FROM deliveries WHERE state = 'accepted'")
+        accepted = (await conn.execute(query)).scalar_one()
+    await database.close()
     assert found.count == accepted > 5
     assert len(found.examples) == 5
 
@@ -240,28 +242,30 @@ def test_every_check_has_its_planted_fault() -> None:
 
 async def test_a_day_later_only_what_was_on_the_wire_is_amiss(lived: tuple[Path, datetime], tmp_path: Path) -> None:
     """With the daemon stopped nothing else becomes a finding by itself."""
-    file, now = lived
-    shutil.copy(file, tmp_path / file.name)
+    made, now = lived
+    copied("outagecast.db", made, tmp_path)
     assert [f.invariant for f in await findings(tmp_path, now + DAY)] == ["I24"]
 
 
 async def findings(folder: Path, now: datetime, **more: timedelta) -> list[Finding]:
-    database = Database.open("sqlite:///outagecast.db", folder=folder)
+    database = opened("outagecast.db", folder)
     try:
         return await verify(database, now=now, **more)  # type: ignore[arg-type]
     finally:
         await database.close()
 
 
-def plant(file: Path, statements: tuple[str, ...]) -> None:
+async def plant(folder: Path, statements: tuple[str, ...]) -> None:
     """Each statement must change something: a fault that is not there finds nothing.
 
-    Whoever has the file can take its guards out as well.
+    Whoever has the file, or the tables, can take their guards out as well.
     """
-    conn = sqlite3.connect(file)
-    for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-        conn.execute(f"DROP TRIGGER {name}")
-    for statement in statements:
-        assert conn.execute(statement).rowcount > 0, statement
-    conn.commit()
-    conn.close()
+    database = opened("outagecast.db", folder)
+    async with database.write() as conn:
+        for what in ("update", "delete"):
+            await conn.execute(
+                text(f"DROP TRIGGER timeline_no_{what}{' ON timeline' if database.is_postgresql else ''}")
+            )
+        for statement in statements:
+            assert (await conn.execute(text(statement))).rowcount > 0, statement
+    await database.close()

@@ -19,6 +19,8 @@ from time import monotonic, sleep
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
+from tests.support import databases
+
 REPOSITORY = Path(__file__).parents[2]
 PROGRAM = (sys.executable, "-m", "outagecast")
 KILLED = -signal.SIGKILL
@@ -225,7 +227,8 @@ class DaemonProcess:
         self.folder = folder
         self.sandbox = sandbox
         self.port = free_port()
-        self.settings = merged(usual_config(self.port, sandbox), config or {})
+        usual = merged(usual_config(self.port, sandbox), {"database": {"url": self._usual_database()}})
+        self.settings = merged(usual, config or {})
         self.config_path = folder / "config.toml"
         self._environ = {**os.environ, **(environ or {})}
         self._arguments = tuple(arguments)
@@ -238,8 +241,13 @@ class DaemonProcess:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def _usual_database(self) -> str:
+        kind = databases.chosen()
+        return "sqlite:///outagecast.db" if kind == "sqlite" else databases.url("outagecast.db", self.folder)
+
     @property
     def database(self) -> Path:
+        """The file, where it is SQLite's."""
         return self.folder / "outagecast.db"
 
     @property

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from outagecast.storage.engine import Database
+from tests.support.databases import opened
 
 
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database.open("sqlite:///t.db", folder=tmp_path / "db")
+    database = opened("t.db", tmp_path / "db")
     await database.migrate()
     yield database
     await database.close()

@@ -12,8 +12,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPException
@@ -100,11 +100,19 @@ def make_template(folder: Path, contacts: int) -> Template:
         + "".join(f"K{n},C{n},Contact {n},c{n}@example.org,{_phone(n)}\n" for n in numbers),
         "circuits": "id,customer_id,label,depends_on\n" + "".join(f"L{n},C{n},Line {n},POP-1\n" for n in numbers),
     }
-    token = asyncio.run(_import(folder, write(folder / "in", **files)))
-    conn = sqlite3.connect(folder / "outagecast.db")
-    conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    conn.close()
     hearing = [f"c{n}@example.org" for n in numbers] + [_phone(n) for n in numbers]
+    return fill_template(folder, files, hearing)
+
+
+def fill_template(
+    folder: Path, files: Mapping[str, str], hearing: Iterable[str], url: str = "sqlite:///outagecast.db"
+) -> Template:
+    """A database with these inventory files imported (`customers`: the text of customers.csv …) and a token."""
+    token = asyncio.run(_import(folder, write(folder / "in", **files), url))
+    if url.startswith("sqlite"):
+        conn = sqlite3.connect(folder / "outagecast.db")
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        conn.close()
     return Template(folder=folder, token=token, hearing=tuple(hearing))
 
 
@@ -112,8 +120,8 @@ def _phone(n: int) -> str:
     return f"+1859555{1000 + n}"
 
 
-async def _import(folder: Path, files: Path) -> str:
-    text = '[provider]\nname = "Bluegrass Fiber"\n[database]\nurl = "sqlite:///outagecast.db"\n'
+async def _import(folder: Path, files: Path, url: str) -> str:
+    text = f'[provider]\nname = "Bluegrass Fiber"\n[database]\nurl = "{url}"\n'
     config = parse_config(text, name="template", folder=folder, environ={})
     async with open_core(config) as core:
         await core.inventory.import_files([files], actor=ROOT, rejects_path=folder / "rejects.csv")
@@ -146,12 +154,15 @@ class Stage:
     def reset(self) -> None:
         """Everything as it was after the import, and nothing in any mailbox."""
         self.kill()
-        for left in self.folder.glob("outagecast.db*"):
-            left.unlink()
-        shutil.copyfile(self._template.database, self.database)
+        self.renew_database()
         self.sandbox.control("POST", "/control/reset")
         self._mark = self.sandbox.mark()
         self.kills = 0
+
+    def renew_database(self) -> None:
+        for left in self.database.parent.glob("outagecast.db*"):
+            left.unlink()
+        shutil.copyfile(self._template.database, self.database)
 
     def configure(self, config: Mapping[str, Any]) -> None:
         """Settings over those of the stage, for the next start."""
@@ -159,20 +170,24 @@ class Stage:
 
     # --- the daemon's lives ---
 
-    def spawn(self, *, crashpoint: str = "", wave_limit: int | None = None) -> None:
+    def spawn(
+        self, *, crashpoint: str = "", wave_limit: int | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
         assert self._pid is None, "it lives"
         self._lives += 1
         self._pid = self._nursery.fork(
             config=str(self.config_path),
             log=str(self.folder / "daemon.log"),
             exit=str(self._exit_path),
-            crashpoint=crashpoint,
             wave_limit=wave_limit,
+            environ={**(environ or {}), "OUTAGECAST_CRASHPOINT": crashpoint},
         )
 
-    def start(self, *, crashpoint: str = "", wave_limit: int | None = None) -> bool:
+    def start(
+        self, *, crashpoint: str = "", wave_limit: int | None = None, environ: Mapping[str, str] | None = None
+    ) -> bool:
         """Whether it is ready; False: it died at its crash point before."""
-        self.spawn(crashpoint=crashpoint, wave_limit=wave_limit)
+        self.spawn(crashpoint=crashpoint, wave_limit=wave_limit, environ=environ)
         until(lambda: self.dead() or self._ready(), "the daemon is ready", within=60, every=0.01)
         return not self.dead()
 
@@ -181,9 +196,20 @@ class Stage:
         if self._pid is None:
             return
         if not self.dead():
-            os.kill(self._pid, signal.SIGKILL)
+            self.signal(signal.SIGKILL)
             self.kills += 1
         self.gone()
+
+    def signal(self, number: int) -> None:
+        """Send the daemon a signal, unless it is gone already."""
+        if self._pid is not None and not self.dead():
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, number)
+
+    @property
+    def pid(self) -> int:
+        assert self._pid is not None, "it does not live"
+        return self._pid
 
     def gone(self, within: float = 30.0) -> int:
         """Wait for the end; the exit status."""

@@ -1,6 +1,7 @@
 """A process that has loaded the daemon's code once and forks a daemon for each order: a start costs milliseconds.
 
-Orders come as lines of JSON on stdin: {"config", "log", "exit", "crashpoint", "wave_limit"}; the answer is {"pid"}.
+Orders come as lines of JSON on stdin: {"config", "log", "exit", "wave_limit", "environ"}, and "role" and "port" for
+others than the usual ones; the answer is {"pid"}.
 When a daemon ends, its exit status (negative: the signal) is written to its "exit" file. At the end of stdin all go.
 """
 
@@ -15,6 +16,7 @@ from typing import Any, NoReturn
 
 from outagecast.app import on_a_loop, run
 from outagecast.config import load_config
+from outagecast.engine.owners import Role
 from outagecast.log import set_up_logging
 
 
@@ -66,12 +68,14 @@ def _live(order: dict[str, Any]) -> NoReturn:
     os.dup2(null, 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    os.environ["OUTAGECAST_CRASHPOINT"] = order["crashpoint"]
+    os.environ.update(order["environ"])
     code = 1
     try:
         set_up_logging(sys.stderr, level="warning")
         config = load_config(Path(order["config"]), environ=os.environ)
-        on_a_loop(run(config, wave_limit=order["wave_limit"], on_ready=lambda port: None))
+        role = Role(order.get("role", Role.ALL))
+        more = {"wave_limit": order["wave_limit"], "role": role, "port": order.get("port")}
+        on_a_loop(run(config, **more, on_ready=lambda port: None))
         code = 0
     finally:
         sys.stderr.flush()

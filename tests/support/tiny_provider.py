@@ -5,7 +5,7 @@ POP-1 carries every customer; customer C<n> has one circuit, and one contact wit
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -41,6 +41,7 @@ from outagecast.engine.settings import (
 from outagecast.engine.waves import Waves
 from outagecast.storage import tables
 from outagecast.storage.engine import Database
+from tests.support.databases import opened
 
 START = datetime(2026, 3, 3, 14, 14, tzinfo=UTC)
 ANN = Actor(kind=ActorKind.STAFF, name="ann", role=Role.OPERATOR)
@@ -62,8 +63,10 @@ class ScriptedChannel:
     script: Script = accept
     connections: int = 2
     rate_per_second: float = 0.0
+    looks_ahead: bool = False
     down: RouteDown | None = None
     sent: list[Any] = field(default_factory=list)
+    foreseen: list[Any] = field(default_factory=list)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     asked_for_lane: int = 0
@@ -82,8 +85,9 @@ class ScriptedChannel:
             raise self.down
         yield self
 
-    async def send(self, message: Any) -> Outcome:
+    async def send(self, message: Any, following: Any = None) -> Outcome:
         self.writing += 1
+        self.foreseen.append(following)
         self.most = max(self.most, self.writing)
         self.begun.set()
         try:
@@ -198,10 +202,15 @@ class TinyProvider:
             on_failure=lambda outage_id, code: self.failures.append((outage_id, code)),
         )
 
-    def recovery(self, channel: ScriptedChannel | None = None, owner: str = "here") -> Recovery:
+    def recovery(
+        self,
+        channel: ScriptedChannel | None = None,
+        owner: str = "here",
+        gone: Callable[[], Awaitable[Collection[str]]] | None = None,
+    ) -> Recovery:
         """Only SMS can be asked about, as in life."""
         reconcilers = {SMS: channel} if channel is not None else {}
-        return Recovery(self.house, self.receipts, self.words, reconcilers, owner=owner)  # type: ignore[arg-type]
+        return Recovery(self.house, self.receipts, self.words, reconcilers, owner=owner, gone=gone)  # type: ignore[arg-type]
 
     def new_key(self) -> str:
         return f"key-{next(self._keys)}"
@@ -276,12 +285,15 @@ async def tiny_provider(
     delivery: DeliverySettings | None = None,
     safety: SafetySettings | None = None,
     crash: Crash = never,
+    fill: bool = True,
 ) -> AsyncIterator[TinyProvider]:
+    """`fill`: False for another engine on the database of one that is there."""
     async with AsyncExitStack() as stack:
-        db = Database.open("sqlite:///tiny.db", folder=folder)
+        db = opened("tiny.db", folder)
         stack.push_async_callback(db.close)
         await db.migrate()
-        await _fill(db, customers)
+        if fill:
+            await _fill(db, customers)
         yield TinyProvider(db, delivery or DeliverySettings(), safety or SafetySettings(), crash)
 
 

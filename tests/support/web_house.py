@@ -4,10 +4,11 @@ The verbs' double keeps real rows, so that every page and list shows what was as
 """
 
 import itertools
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,9 @@ from outagecast.web.oidc import OidcClient
 from outagecast.web.server import make_app
 from outagecast.web.services import Hook, Provider, Services, TwilioCallbacks
 from outagecast.web.settings import OidcSettings
+from tests.support.databases import numbers_go_on, opened
 from tests.support.rehearsals import make_rehearsals
+from tests.support.web_network import NETWORK
 
 NOW = datetime(2026, 3, 3, 14, 14, tzinfo=UTC)
 """09:14 in New York."""
@@ -132,6 +135,8 @@ class Seen:
             "We do not know yet when it will be back.",
         },
     )
+    ahead: Mapping[str, int] = field(default_factory=dict)
+    cut: Sequence[str] = ()
     last_leaves_at: Mapping[str, datetime] = field(
         default_factory=lambda: {"email": NOW + timedelta(seconds=8), "sms": NOW + timedelta(seconds=64)}
     )
@@ -410,8 +415,9 @@ class Taken:
 
 @dataclass(kw_only=True)
 class WebHouse:
-    """Everything a test needs to look at."""
+    """Everything a test needs to look at. `folder` holds the database, where it is a file, and what is uploaded."""
 
+    folder: Path
     client: "TestClient[Any, Any]"
     database: Database
     people: People
@@ -423,6 +429,10 @@ class WebHouse:
     missing: list[str]
     words: dict[int, dict[str, Any]]
     routes: dict[str, Any]
+    route_views: list[Any]
+    daemons: list[Any]
+    waiting: dict[str, int]
+    rates: dict[str, float]
     services: Services
 
     async def token(self, role: Role = Role.OPERATOR) -> str:
@@ -445,6 +455,25 @@ class WebHouse:
         return text.partition('name="csrf" value="')[2].partition('"')[0]
 
 
+@dataclass(kw_only=True)
+class Answers:
+    """What the engine would answer; tests write into it."""
+
+    missing: list[str] = field(default_factory=list)
+    words: dict[int, dict[str, Any]] = field(default_factory=dict)
+    routes: dict[str, Any] = field(default_factory=dict)
+    route_views: list[Any] = field(default_factory=list)
+    daemons: list[Any] = field(default_factory=list)
+    waiting: dict[str, int] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
+
+    async def words_of(self, delivery_ids: Sequence[int]) -> Mapping[int, Mapping[str, Any]]:
+        return {id: self.words[id] for id in delivery_ids if id in self.words}
+
+    async def ready(self) -> Sequence[str]:
+        return self.missing
+
+
 @asynccontextmanager
 async def web_house(
     folder: Path,
@@ -453,42 +482,57 @@ async def web_house(
     rules: StaffSettings | None = None,
     oidc: OidcSettings | None = None,
 ) -> AsyncIterator[WebHouse]:
-    database = Database.open("sqlite:///web.db", folder=folder)
+    database = opened("web.db", folder)
     await database.migrate()
-    clock, changes, taken, missing = Clock(), Changes(), Taken(), list[str]()
-    words: dict[int, dict[str, Any]] = {}
-    routes: dict[str, Any] = {}
-    secrets = (f"secret-{number:04d}-{'x' * 32}" for number in itertools.count(1))
-    people = People(
-        database,
-        clock=clock,
-        secret=lambda: next(secrets),
-        hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1),
-        rules=rules,
-    )
-    verbs = Verbs(database, clock, changes)
-    links = Links(b"s" * 32, public_url, "example.net")
-
-    async def words_of(delivery_ids: Sequence[int]) -> Mapping[int, Mapping[str, Any]]:
-        return {id: words[id] for id in delivery_ids if id in words}
-
-    async def ready() -> Sequence[str]:
-        return missing
-
-    def verify(url: str, form: Mapping[str, object], signature: str | None) -> bool:
-        return signature == f"signed:{url}"
-
+    clock, changes, taken, answers = Clock(), Changes(), Taken(), Answers()
+    numbered = (f"secret-{number:04d}-{'x' * 32}" for number in itertools.count(1))
+    secret = partial(next, numbered)
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    people = People(database, clock=clock, secret=secret, hasher=hasher, rules=rules)
+    verbs, links = Verbs(database, clock, changes), Links(b"s" * 32, public_url, "example.net")
     inventory = Inventory(database, clock=clock, region="US")
-    imports = Imports(inventory, folder=folder, clock=clock, new_id=lambda: next(secrets)[:11], changes=changes)
-    services = Services(
-        provider=Provider(
-            name="Bluegrass Fiber",
-            public_url=public_url,
-            support_phone="+1 859 555 0100",
-            support_email="noc@example.net",
-            timezone="America/New_York",
-            region="US",
-        ),
+    imports = Imports(inventory, folder=folder, clock=clock, new_id=lambda: secret()[:11], changes=changes)
+    services = _services(
+        database, people, verbs, taken, links, clock, changes, inventory, imports, answers, lambda: secret()[:11],
+        oidc=OidcClient(oidc, callback=f"{public_url}/desk/oidc/callback", clock=clock) if oidc else None,
+        public_url=public_url,
+    )  # fmt: skip
+    async with TestClient(TestServer(make_app(services))) as client:
+        yield WebHouse(
+            folder=folder,
+            client=client,
+            database=database,
+            people=people,
+            verbs=verbs,
+            taken=taken,
+            links=links,
+            clock=clock,
+            changes=changes,
+            services=services,
+            **vars(answers),
+        )
+    await imports.close()
+    await database.close()
+
+
+def _services(
+    database: Database,
+    people: People,
+    verbs: Verbs,
+    taken: Taken,
+    links: Links,
+    clock: Clock,
+    changes: Changes,
+    inventory: Inventory,
+    imports: Imports,
+    answers: Answers,
+    new_id: Callable[[], str],
+    *,
+    oidc: OidcClient | None,
+    public_url: str,
+) -> Services:
+    return Services(
+        provider=_provider(public_url),
         database=database,
         operations=verbs,
         previews=verbs,
@@ -501,46 +545,52 @@ async def web_house(
         addresses=Addresses(database, clock=clock, changes=changes),
         blast=Blast(database, Reckoner(database)),
         imports=imports,
-        words=words_of,
+        words=answers.words_of,
         phrases=Phrases(database, clock=clock),
-        rehearsals=make_rehearsals(database, links, clock=clock, new_id=lambda: next(secrets)[:11]),
-        reports=Reports(database, words_of, clock=clock, price=(0.0079, "USD")),
-        hooks={
-            name: Hook(token=HOOK_TOKEN, read=lambda payload, read=read: read(payload, Places()))  # type: ignore[misc]
-            for name, read in FORMATS.items()
-        },
-        twilio=TwilioCallbacks(
-            verify=verify,
-            status=lambda form, query: None,
-            inbound=lambda form: (str(form["From"]), str(form["Body"]).lower()),
-        ),
+        rehearsals=make_rehearsals(database, links, clock=clock, new_id=new_id),
+        reports=Reports(database, answers.words_of, clock=clock, price=(0.0079, "USD")),
+        hooks=_hooks(),
+        twilio=_twilio(),
         registry=CollectorRegistry(),
-        ready=ready,
+        ready=answers.ready,
         clock=clock,
-        new_id=lambda: next(secrets)[:11],
+        new_id=new_id,
         templates=templates_folder(),
         trusted_proxies=(IPv4Network("127.0.0.0/8"),),
         keep_seconds=0,
-        routes=lambda: routes,
-        oidc=OidcClient(oidc, callback=f"{public_url}/desk/oidc/callback", clock=clock) if oidc else None,
+        routes=lambda: answers.routes,
+        route_views=lambda: answers.route_views,
+        daemons=lambda: answers.daemons,
+        waiting=lambda: answers.waiting,
+        rate_of=answers.rates.get,
+        oidc=oidc,
     )
-    async with TestClient(TestServer(make_app(services))) as client:
-        yield WebHouse(
-            client=client,
-            database=database,
-            people=people,
-            verbs=verbs,
-            taken=taken,
-            links=links,
-            clock=clock,
-            changes=changes,
-            missing=missing,
-            words=words,
-            routes=routes,
-            services=services,
-        )
-    await imports.close()
-    await database.close()
+
+
+def _provider(public_url: str) -> Provider:
+    return Provider(
+        name="Bluegrass Fiber",
+        public_url=public_url,
+        support_phone="+1 859 555 0100",
+        support_email="noc@example.net",
+        timezone="America/New_York",
+        region="US",
+    )
+
+
+def _hooks() -> dict[str, Hook]:
+    return {
+        name: Hook(token=HOOK_TOKEN, read=lambda payload, read=read: read(payload, Places()))  # type: ignore[misc]
+        for name, read in FORMATS.items()
+    }
+
+
+def _twilio() -> TwilioCallbacks:
+    return TwilioCallbacks(
+        verify=lambda url, form, signature: signature == f"signed:{url}",
+        status=lambda form, query: None,
+        inbound=lambda form: (str(form["From"]), str(form["Body"]).lower()),
+    )
 
 
 async def add_outage(database: Database, outage_id: str, **values: Any) -> None:
@@ -584,80 +634,9 @@ async def add_rows(database: Database, **rows: Sequence[Mapping[str, Any]]) -> N
 
 async def add_network(database: Database) -> None:
     """Two sites, one POP, two services (one public), three customers, four circuits, a subscription, contacts."""
-    await add_rows(
-        database,
-        sites=[
-            {"id": "LEX", "name": "Lexington", "area": "Fayette"},
-            {"id": "GEO", "name": "Georgetown", "area": "Scott"},
-        ],
-        elements=[
-            {"id": "POP-LEX", "kind": "pop", "name": "Lexington POP", "site_id": "LEX"},
-            {"id": "LNK-1", "kind": "link", "name": "Lexington to Georgetown", "site_id": None},
-            {"id": "BOTH", "kind": "pop", "name": "An id twice", "site_id": None},
-        ],
-        services=[
-            {"id": "fiber", "name": "Fiber Internet", "public": True, "position": 1},
-            {"id": "voice", "name": "Voice", "public": True, "position": 2},
-            {"id": "dark", "name": "Dark Fiber", "public": False, "position": 3},
-        ],
-        customers=[
-            {"id": "K-1", "name": "Acme Manufacturing"},
-            {"id": "K-2", "name": "Bourbon County Schools"},
-            {"id": "BOTH", "name": "A customer called like a POP"},
-        ],
-        addresses=[
-            {"id": 1, "channel": "email", "value": "noc@acme.example"},
-            {"id": 2, "channel": "sms", "value": "+18595550123"},
-            {"id": 3, "channel": "email", "value": "gone@school.example", "suppressed": "opted_out"},
-        ],
-        contacts=[
-            {
-                "id": "C-1",
-                "customer_id": "K-1",
-                "name": "Ann Dole",
-                "email_id": 1,
-                "phone_id": 2,
-                "timezone": "America/Chicago",
-            },
-            {"id": "C-2", "customer_id": "K-2", "name": "Bob", "email_id": 3, "phone_id": None, "timezone": ""},
-        ],
-        circuits=[
-            {
-                "id": "CIR-1",
-                "customer_id": "K-1",
-                "service_id": "fiber",
-                "label": "Main Office",
-                "site_id": "LEX",
-                "place": "12 Mill St",
-            },
-            {
-                "id": "CIR-2",
-                "customer_id": "K-1",
-                "service_id": "dark",
-                "label": "Warehouse",
-                "site_id": "LEX",
-                "place": "",
-            },
-            {
-                "id": "CIR-3",
-                "customer_id": "K-2",
-                "service_id": "fiber",
-                "label": "High School",
-                "site_id": "GEO",
-                "place": "",
-            },
-            {
-                "id": "CIR-4",
-                "customer_id": "K-2",
-                "service_id": "fiber",
-                "label": "Library",
-                "site_id": "GEO",
-                "place": "",
-            },
-        ],
-        subscriptions=[{"customer_id": "K-2", "service_id": "voice"}],
-    )
+    await add_rows(database, **NETWORK)
     async with database.write() as conn:
+        await numbers_go_on(conn, "needs", "addresses")
         await conn.run_sync(search_index.rebuild)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from outagecast.storage.engine import Database
+from tests.support import databases
 from tests.support.web_house import WebHouse, web_house
 
 
@@ -25,6 +26,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def house(tmp_path: Path, migrated: Path) -> AsyncIterator[WebHouse]:
-    shutil.copy(migrated, tmp_path / "web.db")
+    if databases.chosen() == "sqlite":
+        shutil.copy(migrated, tmp_path / "web.db")
     async with web_house(tmp_path) as found:
         yield found

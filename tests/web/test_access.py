@@ -102,6 +102,7 @@ DOORS = {
         GET /desk/outages/{id}/timeline.csv
         GET /desk/outages/{id}/timeline/print
         GET /desk/look
+        GET /desk/routes
         GET /desk/handover
         GET /desk/keys
         POST /desk/keys

@@ -380,6 +380,8 @@ async def test_no_more_streams_than_the_house_can_bear(house: WebHouse) -> None:
 class Down:
     """A channel's way out since when it is down."""
 
+    messages = 0
+
     def __init__(self, since: datetime | None, reason: str) -> None:
         self.since = since
         self.reason = reason

@@ -70,8 +70,7 @@ async def names(house: WebHouse) -> dict[str, str]:
 
 
 def leftovers(house: WebHouse) -> list[Path]:
-    assert house.database.path is not None
-    return list(house.database.path.parent.glob(".upload-*"))
+    return list(house.folder.glob(".upload-*"))
 
 
 async def furnish(house: WebHouse) -> None:
@@ -246,8 +245,7 @@ async def test_few_are_kept_and_none_over_the_end(house: WebHouse) -> None:
 
 
 async def test_what_is_old_or_left_by_a_crash_is_thrown_away(house: WebHouse) -> None:
-    assert house.database.path is not None
-    left = house.database.path.parent / ".upload-of-the-last-run"
+    left = house.folder / ".upload-of-the-last-run"
     left.mkdir()
     (left / "customers.csv").write_text(CUSTOMERS)
     await furnish(house)
@@ -264,7 +262,6 @@ async def test_what_is_old_or_left_by_a_crash_is_thrown_away(house: WebHouse) ->
 
 async def test_what_is_being_read_can_be_stopped(house: WebHouse) -> None:
     await furnish(house)
-    assert house.database.path is not None
     many = "id,name\n" + "".join(f"M-{n},Many {n}\n" for n in range(60_000))
     _, where = await send(house, [("customers.csv", many)])
     text = ""
@@ -276,7 +273,7 @@ async def test_what_is_being_read_can_be_stopped(house: WebHouse) -> None:
     assert "Stop and throw away" in text
     await press(house, where, do="discard")
     assert leftovers(house) == []
-    assert list(house.database.path.parent.glob(".import-*")) == []
+    assert list(house.folder.glob(".import-*")) == []
     assert "M-1" not in await names(house)
     _, where = await send(house, [("customers.csv", CUSTOMERS)])
     await shown(house, where, "It would make 1 new, 1 changed")

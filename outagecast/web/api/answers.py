@@ -93,7 +93,10 @@ class OutagesAnswer(TypedDict):
 
 
 class PreviewAnswer(TypedDict):
-    """`estimated` names what is only about right, because it was reckoned from a sample."""
+    """`estimated` names what is only about right, because it was reckoned from a sample. `last_leaves_at`: by when the
+    last of these messages will have left by each channel, at the present rate and after the `ahead` that wait already;
+    a channel of which nothing leaves at present is in `cut` instead, for nobody can say.
+    """
 
     impact: dict[str, Any]
     channels: dict[str, dict[str, int]]
@@ -104,6 +107,8 @@ class PreviewAnswer(TypedDict):
     impacts_sample: list[dict[str, Any]]
     cost: dict[str, Any] | None
     last_leaves_at: dict[str, str]
+    ahead: dict[str, int]
+    cut: list[str]
     held_because: str | None
     estimated: list[str]
 
@@ -263,6 +268,8 @@ def preview_answer(preview: Preview) -> PreviewAnswer:
         impacts_sample=_plain(preview.impacts_sample),
         cost=dict(preview.cost) if preview.cost is not None else None,
         last_leaves_at={channel: moment(at) for channel, at in preview.last_leaves_at.items() if at is not None},
+        ahead=dict(preview.ahead),
+        cut=list(preview.cut),
         held_because=preview.held_because,
         estimated=list(preview.estimated),
     )

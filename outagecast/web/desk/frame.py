@@ -8,6 +8,7 @@ from aiohttp import web
 from outagecast.domain.errors import Invalid
 from outagecast.domain.outage import Role
 from outagecast.web.access import LADDER
+from outagecast.web.desk.detours import detours
 from outagecast.web.desk.viewer import KEYS_COOKIE, ZONE_COOKIE, ZONES, has_keys, is_zone, keep, viewer_zone
 from outagecast.web.services import FORM, PAGES, SERVICES, SESSION, STANDING
 
@@ -50,6 +51,7 @@ def render(request: web.Request, name: str, *, status: int = 200, **values: Any)
         public_url=services.provider.public_url,
         standing=request.get(STANDING),
         routes_down={name: route for name, route in services.routes().items() if route.since is not None},
+        detours=detours(services.route_views()),
         zone_key=zone.key,
         keys_on=has_keys(request),
         **values,

@@ -10,7 +10,15 @@ from outagecast.domain.delivery import DeliveryState
 from outagecast.domain.errors import FieldError, Invalid, NotFound
 from outagecast.domain.outage import Declaration, OutageStatus
 from outagecast.domain.timeline import Happened
-from outagecast.storage import views, views_board, views_changes, views_deliveries, views_redeliveries, views_scope
+from outagecast.storage import (
+    views,
+    views_board,
+    views_changes,
+    views_deliveries,
+    views_redeliveries,
+    views_routes,
+    views_scope,
+)
 from outagecast.storage.engine import Connection
 from outagecast.storage.views import OutageView, TimelineView
 from outagecast.storage.views_changes import Asked, Overlap
@@ -20,6 +28,7 @@ from outagecast.web.desk.branches import NONE, branches_of
 from outagecast.web.desk.changes import after, seen_revision
 from outagecast.web.desk.declare import CHOICES, by_field
 from outagecast.web.desk.frame import render
+from outagecast.web.desk.leaving import leaving
 from outagecast.web.desk.ready_made import offered
 from outagecast.web.desk.scope_text import names_of, write_entry
 from outagecast.web.desk.timeline import details
@@ -64,6 +73,7 @@ async def show(
         branches = await branches_of(conn, request, view) if forms else NONE
         to_do = await views_redeliveries.to_do(conn, view.id)
         waits = await views_board.quiet_waits(conn, [view.id], services.clock())
+        queues = await views_routes.queues(conn, view.id, services.clock())
         colleagues = await views_changes.colleagues(conn)
     words = await services.words([item.id for item in told if item.speaks])
     return render(
@@ -91,6 +101,7 @@ async def show(
         colleagues=colleagues,
         progress=progress,
         waits=waits.get(view.id, 0),
+        leaving=leaving(queues, services.rate_of, services.clock()),
         phrases=await offered(request) if forms else [],
         branches=branches.sites,
         picture=branches.picture,
