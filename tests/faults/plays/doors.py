@@ -40,7 +40,7 @@ def f4(scene: Scene, rng: Random, calls: int = 200) -> Judgement:
     with ThreadPoolExecutor(16) as crowd:
         answers = Counter(crowd.map(lambda n: call(scene, {**event, "link": f"https://peer-{n % 2}/"}), range(calls)))
     assert set(answers) <= {202, 503} and answers[202] > 0, answers
-    drafts = scene.api.outages()
+    drafts = until(lambda: scene.api.outages(), "what follows from the event", within=30)
     assert len(drafts) == 1, f"{len(drafts)} outages of one event"
     outage = drafts[0]["id"]
     scene.told.others.add(outage)
