@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from outagecast.domain.cadence import Cadence
-from outagecast.domain.levels import Level
 from outagecast.domain.message import ChannelName
 from outagecast.domain.need import NeedRules
 from outagecast.domain.recipients import Wishes, levels
@@ -79,9 +78,6 @@ class House:
         if found is None:
             found = self._wishes[tier] = _as_wishes(self.defaults.for_tier(tier))
         return found
-
-    def tells_by_default(self, tier: str, level: Level) -> bool:
-        return level in self.default_wishes(tier).notify
 
     def wave(self, messages: Mapping[str, int]) -> timedelta:
         """How long a wave of so many messages by channel takes: the slowest channel's time, and the reaction."""

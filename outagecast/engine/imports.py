@@ -22,6 +22,7 @@ from outagecast.domain.outage import Actor
 from outagecast.engine.inventory import Headers, ImportReport, Inventory
 from outagecast.importers import uploads
 from outagecast.importers.files import REJECTS, Source, recognise
+from outagecast.storage.processes import lives
 
 KEPT_FOR = timedelta(hours=1)
 MOST_STAGED = 5
@@ -277,18 +278,8 @@ def _remove_left(folder: Path) -> None:
     """Other daemons of this machine may be at work in the same folder: what they have is theirs while they live."""
     for left in folder.glob(f"{_PREFIX}*"):
         pid = left.name.removeprefix(_PREFIX).partition("-")[0]
-        if not pid.isdecimal() or int(pid) == os.getpid() or not _lives(int(pid)):
+        if not pid.isdecimal() or int(pid) == os.getpid() or not lives(int(pid)):
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _prepare(folder: Path, names: Sequence[str]) -> list[Path]:

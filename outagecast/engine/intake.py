@@ -67,6 +67,7 @@ class Intake:
         self._calls: list[_Call] = []
         self._taking: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
+        self._is_due = False
         self._extents: dict[tuple[str, int], Any] = {}
         """What drafts hold down, by (id, revision), reckoned once for all that is due at a moment."""
 
@@ -118,6 +119,7 @@ class Intake:
             if not await self._commit(calls) and len(calls) > 1:
                 for call in calls:  # one of them cannot be taken: it must not hold up the others
                     await self._commit([call])
+        self._is_due = True
         if self._following is None or self._following.done():
             self._following = asyncio.create_task(self._follow(), name="intake-follows")
 
@@ -145,7 +147,9 @@ class Intake:
 
     async def _follow(self) -> None:
         try:
-            await self.act()
+            while self._is_due:  # also what is taken while this goes on
+                self._is_due = False
+                await self.act()
         except (DatabaseFault, OSError) as fault:  # it stays due: the next tick follows
             log.warning("alarms_wait", error=str(fault.__cause__ or fault)[:200])
 

@@ -11,17 +11,16 @@ from typing import Any, TypeAlias
 
 from outagecast.domain.impact import (
     Assessment,
-    assess,
     circuit_because,
     circuit_level,
     subscription_because,
     subscription_level,
     touched,
-    union,
 )
 from outagecast.domain.levels import Level
 from outagecast.domain.network import Network
 from outagecast.domain.notices import ThingKey
+from outagecast.engine.judge import Unions, worse
 from outagecast.engine.reckoned import Extent, World
 from outagecast.storage import views_reach
 from outagecast.storage.engine import Database
@@ -69,20 +68,17 @@ class Levels:
     """Levels of lines on the union of the open outages and the supposed one (rules 3 to 6)."""
 
     def __init__(self, network: Network, extents: Mapping[str, Extent], outage_id: str) -> None:
-        self._network = network
+        self._unions = Unions(network, extents)
         self._extents = extents
         self._outage_id = outage_id
-        self._assessed: dict[frozenset[str], Assessment] = {}
-        self._all = frozenset(extents)
-        self._sparing = frozenset(o for o, e in extents.items() if e.back)
-        self.alone = self._assess(frozenset({outage_id}))
-        self.together = self._assess(self._all)
+        self.alone = self._unions.of(frozenset({outage_id}))
+        self.together = self._unions.of(self._unions.all)
 
     def parts(self) -> dict[str, list[Any]]:
         """Through what the outage may touch lines: as `views_reach.lines_behind` takes it."""
-        without = self._assess(self._all - {self._outage_id})
+        without = self._unions.of(self._unions.all - {self._outage_id})
         return {
-            f"{kind}_ids": _worse(getattr(self.alone, f"{kind}s"), getattr(self.together, f"{kind}s"),
+            f"{kind}_ids": worse(getattr(self.alone, f"{kind}s"), getattr(self.together, f"{kind}s"),
                                   getattr(without, f"{kind}s"))
             for kind in ("need", "service", "site", "circuit", "customer")
         }  # fmt: skip
@@ -95,7 +91,12 @@ class Levels:
         circuits, customers = self.together.circuits, self.together.customers
         for line in lines:
             # Whatever is named or restored by itself has a level of its own; a subscription has no place.
-            if not line[0] or line[1] in circuits or line[2] in customers or (self._sparing and self._spared(line)):
+            if (
+                not line[0]
+                or line[1] in circuits
+                or line[2] in customers
+                or (self._unions.sparing and self._spared(line))
+            ):
                 answer = alone[line] = self._judge(line)
             else:
                 known = places.get(line[3:])
@@ -109,7 +110,7 @@ class Levels:
 
     def _judge(self, line: Line) -> Answer:
         bearing = self._bearing(line)
-        level = _level(self._assess(bearing), line)
+        level = _level(self._unions.of(bearing), line)
         if level is Level.NO_IMPACT:
             return level, ()
         touching = tuple(
@@ -117,27 +118,18 @@ class Levels:
             for outage_id in self._extents
             if outage_id in bearing
             and touched(
-                alone=_level(self._assess(frozenset({outage_id})), line),
+                alone=_level(self._unions.of(frozenset({outage_id})), line),
                 together=level,
-                without=_level(self._assess(bearing - {outage_id}), line),
+                without=_level(self._unions.of(bearing - {outage_id}), line),
             )
         )
         return level, touching
 
     def _spared(self, line: Line) -> bool:
-        return self._bearing(line) != self._all
+        return self._bearing(line) != self._unions.all
 
     def _bearing(self, line: Line) -> frozenset[str]:
-        if not self._sparing:
-            return self._all
-        return self._all - {o for o in self._sparing if _is_back(self._extents[o], line)}
-
-    def _assess(self, which: frozenset[str]) -> Assessment:
-        found = self._assessed.get(which)
-        if found is None:
-            scope = union(self._extents[o].scope for o in which)
-            found = self._assessed[which] = assess(self._network, scope)
-        return found
+        return self._unions.bearing(lambda extent: _is_back(extent, line))
 
 
 def _is_back(extent: Extent, line: Line) -> bool:
@@ -168,8 +160,3 @@ def _because(assessment: Assessment, line: Line) -> tuple[str, ...]:
         assessment, circuit_id=thing_id, customer_id=customer_id, need_id=need_id, service_id=service_id,
         site_id=site_id,
     )  # fmt: skip
-
-
-def _worse(alone: Mapping[Any, Level], together: Mapping[Any, Level], without: Mapping[Any, Level]) -> list[Any]:
-    more = (k for k, level in together.items() if k not in alone and level > without.get(k, Level.NO_IMPACT))
-    return [*alone, *more]

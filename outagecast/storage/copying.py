@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.storage import moving
 from outagecast.storage.engine import Database
+from outagecast.storage.processes import lives
 from outagecast.storage.refused import DatabaseRefused
 
 PAGES = 2000
@@ -101,18 +102,8 @@ def _sweep(folder: Path) -> None:
     """Copies of processes that are gone (killed in the middle)."""
     for path in folder.glob(f"{_NAME}*"):
         pid = path.name.removeprefix(_NAME).partition("-")[0]
-        if pid.isdecimal() and not _lives(int(pid)):
+        if pid.isdecimal() and not lives(int(pid)):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _beside(path: Path, ending: str) -> Path:

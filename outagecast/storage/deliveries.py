@@ -677,12 +677,3 @@ async def unsuppress_address(conn: AsyncConnection, address_id: int, reasons: It
 async def address_of(conn: AsyncConnection, channel: ChannelName, value: str) -> Record | None:
     query = select(addresses).where(addresses.c.channel == channel.value, addresses.c.value == value)
     return (await conn.execute(query)).first()
-
-
-async def next_due(conn: AsyncConnection, channel: ChannelName, now: datetime) -> datetime | None:
-    """When the next planned row of a channel falls due, None if there is none."""
-    query = select(func.min(deliveries.c.due_at)).where(
-        deliveries.c.state == S.PLANNED.value, deliveries.c.channel == channel.value
-    )
-    found: datetime | None = (await conn.execute(query)).scalar()
-    return found

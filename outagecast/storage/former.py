@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.storage.batches import Record, among
-from outagecast.storage.planning_hearers import only_address
+from outagecast.storage.planning_hearers import heard_of
 from outagecast.storage.tables import addresses, contacts, customers, leads
 
 
@@ -18,20 +18,7 @@ async def hearers(conn: AsyncConnection, address_ids: Sequence[int], outage_ids:
         select(
             leads.c.address_id,
             addresses.c.channel,
-            contacts.c.id.label("contact_id"),
-            contacts.c.name,
-            contacts.c.status,
-            contacts.c.language,
-            contacts.c.timezone,
-            contacts.c.channels,
-            contacts.c.notify,
-            contacts.c.quiet_hours,
-            contacts.c.wake_for,
-            customers.c.id.label("customer_id"),
-            customers.c.language.label("customer_language"),
-            customers.c.timezone.label("customer_timezone"),
-            customers.c.tier,
-            only_address().label("only_address"),
+            *heard_of(),
         )
         .select_from(leads)
         .join(addresses, addresses.c.id == leads.c.address_id)

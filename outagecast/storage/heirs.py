@@ -40,7 +40,9 @@ async def inherit(conn: AsyncConnection, outdated: Iterable[Record]) -> None:
         heir = (await conn.execute(waiting.order_by(deliveries.c.id.desc()).limit(1))).first()
         if heir is not None and heir.kind not in (ACKNOWLEDGEMENT, TAKEN_BACK):
             kind, facts = _as_first_word(heir, row)
-            await conn.execute(update(deliveries).where(deliveries.c.id == heir.id).values(kind=kind, facts=facts))
+            # On PostgreSQL another daemon may have claimed it since: its words are read by then.
+            mine = deliveries.c.id == heir.id, deliveries.c.state == DeliveryState.PLANNED.value
+            await conn.execute(update(deliveries).where(*mine).values(kind=kind, facts=facts))
 
 
 def _as_first_word(heir: Record, outdated: Record) -> tuple[str, dict[str, Any]]:

@@ -46,20 +46,7 @@ async def hearers(conn: AsyncConnection, address_ids: Sequence[int]) -> list[Rec
                 select(
                     column.label("address_id"),
                     literal(channel.value).label("channel"),
-                    contacts.c.id.label("contact_id"),
-                    contacts.c.name,
-                    contacts.c.status,
-                    contacts.c.language,
-                    contacts.c.timezone,
-                    contacts.c.channels,
-                    contacts.c.notify,
-                    contacts.c.quiet_hours,
-                    contacts.c.wake_for,
-                    customers.c.id.label("customer_id"),
-                    customers.c.language.label("customer_language"),
-                    customers.c.timezone.label("customer_timezone"),
-                    customers.c.tier,
-                    only_address().label("only_address"),
+                    *heard_of(),
                 )
                 .select_from(contacts)
                 .join(customers, link)
@@ -104,22 +91,24 @@ async def contacts_without(
     return found
 
 
-async def contacts_hearing(conn: AsyncConnection, customer_ids: Iterable[str]) -> int:
-    """How many active contacts hear for these customers."""
-    found: set[str] = set()
-    for part in chunks(customer_ids):
-        for link in (
-            and_(contacts.c.customer_id == customers.c.id, hears_itself()),
-            and_(contacts.c.customer_id == customers.c.parent_id, customers.c.told_via.in_(("parent", "both"))),
-        ):
-            query = (
-                select(contacts.c.id)
-                .select_from(customers)
-                .join(contacts, link)
-                .where(among(customers.c.id, part), contacts.c.status == ACTIVE)
-            )
-            found.update(row.id for row in await conn.execute(query))
-    return len(found)
+def heard_of() -> list[ColumnElement[Any]]:
+    """What is read of a contact and of the customer it hears for, beside the address and its channel."""
+    return [
+        contacts.c.id.label("contact_id"),
+        contacts.c.name,
+        contacts.c.status,
+        contacts.c.language,
+        contacts.c.timezone,
+        contacts.c.channels,
+        contacts.c.notify,
+        contacts.c.quiet_hours,
+        contacts.c.wake_for,
+        customers.c.id.label("customer_id"),
+        customers.c.language.label("customer_language"),
+        customers.c.timezone.label("customer_timezone"),
+        customers.c.tier,
+        only_address().label("only_address"),
+    ]
 
 
 def contact_column(channel: ChannelName) -> ColumnElement[Any]:

@@ -158,15 +158,6 @@ async def index(conn: AsyncConnection) -> None:
         await conn.commit()
 
 
-async def staged_kinds(conn: AsyncConnection) -> list[InventoryKind]:
-    """The kinds of which at least one row is staged."""
-    found = []
-    for kind in InventoryKind:
-        if (await conn.exec_driver_sql(f"SELECT 1 FROM staged_{kind} LIMIT 1")).first():
-            found.append(kind)
-    return found
-
-
 async def count_mistakes(conn: AsyncConnection) -> int:
     query = "SELECT count(*) FROM (SELECT DISTINCT file, line, col, what FROM staged_mistakes) AS each"
     return int((await conn.exec_driver_sql(query)).scalar_one())

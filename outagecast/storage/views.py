@@ -168,15 +168,6 @@ async def by_external_ref(conn: AsyncConnection, external_ref: str) -> OutageVie
     return found[0] if found else None
 
 
-async def revision_list(conn: AsyncConnection, outage_id: str) -> list[RevisionView]:
-    """Newest first."""
-    columns = [revisions.c[name] for name in RevisionView.__dataclass_fields__]
-    rows = await conn.execute(
-        select(*columns).where(revisions.c.outage_id == outage_id).order_by(revisions.c.number.desc())
-    )
-    return [RevisionView(**row) for row in rows.mappings()]
-
-
 async def timeline_page(
     conn: AsyncConnection, outage_id: str, *, after: int = 0, limit: int = 200, newest_first: bool = False
 ) -> list[TimelineView]:

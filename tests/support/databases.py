@@ -39,6 +39,17 @@ BEGIN
 END $$
 """
 
+SHAPE = """
+SELECT 'revision', version_num FROM alembic_version
+UNION ALL SELECT 'trigger', pg_get_triggerdef(oid) || tgenabled::text FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL SELECT 'index', indexdef FROM pg_indexes WHERE schemaname = 'public'
+UNION ALL SELECT 'column', table_name || '.' || column_name || ' ' || data_type || is_nullable
+    FROM information_schema.columns WHERE table_schema = 'public'
+UNION ALL SELECT 'constraint', conrelid::regclass::text || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE connamespace = 'public'::regnamespace
+ORDER BY 1, 2
+"""
+
 
 class Pool:
     """PostgreSQL databases for tests: `taken` by (folder, name), the others empty and ready."""
@@ -89,12 +100,12 @@ class Pool:
         self.taken[target] = name
 
     def _is_as_made(self, name: str) -> bool:
-        revision = "SELECT version_num FROM alembic_version"
+        """Whether a test left the tables, their indexes and their triggers as it found them."""
         with (
             psycopg.connect(self.server.url(name)) as used,
             psycopg.connect(self.server.url(TEMPLATE)) as new,
         ):
-            return used.execute(revision).fetchone() == new.execute(revision).fetchone()
+            return used.execute(SHAPE).fetchall() == new.execute(SHAPE).fetchall()
 
     def _make(self, with_tables: bool) -> str:
         self._made += 1
