@@ -2,7 +2,8 @@
 
 SQLite lets those who find it busy sleep and try again, longer each time: of three that write all the time, one may
 starve, and all waste time asleep. So whoever is about to write takes a file lock first, which the kernel hands on in
-turn. It is courtesy only: what keeps two writers apart is still SQLite itself.
+turn. It is courtesy only: what keeps two writers apart is still SQLite itself. So a process that stands still with the
+turn in its hand (SIGSTOP, a debugger) holds nobody up for longer than our patience.
 """
 
 import asyncio
@@ -14,8 +15,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-
-from sqlalchemy.exc import OperationalError
 
 PATIENCE = timedelta(seconds=5)
 
@@ -29,24 +28,28 @@ class Turns:
         self._handle: int | None = None
         self._waiting: asyncio.Future[int] | None = None
         self._wanted = False
+        self._is_stuck = False
+        """Whether patience was lost: until our turn comes at last, SQLite alone decides."""
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """OperationalError, as if the file were locked, when it is not our turn in time."""
+        """When it is not our turn in time: without it, and SQLite says whether the file is locked."""
         held = self._own() if self._waiting is None else None
         if held is not None and _take_at_once(held):
             try:
                 yield
             finally:
                 fcntl.flock(held, fcntl.LOCK_UN)
-        elif held is None and self._waiting is None:
-            yield  # no room on the disk for an empty file, or none of our business to make one: without courtesy
+        elif self._is_stuck or (held is None and self._waiting is None):
+            # Stuck; or no room on the disk for an empty file, or none of our business to make one.
+            yield
         else:
             waited_for = await self._wait()
             try:
                 yield
             finally:
-                os.close(waited_for)
+                if waited_for is not None:
+                    os.close(waited_for)
 
     def close(self) -> None:
         if self._handle is not None:
@@ -59,8 +62,8 @@ class Turns:
                 self._handle = _open(self._path)
         return self._handle
 
-    async def _wait(self) -> int:
-        """In a thread of its own, which keeps our place in the queue even where one caller has lost patience."""
+    async def _wait(self) -> int | None:
+        """In a thread of its own, which keeps our place in the queue even where one caller has lost patience: None."""
         if self._waiting is None:
             self._waiting = self._queue_up()
         waiting, self._wanted = self._waiting, True
@@ -70,9 +73,10 @@ class Turns:
         except BaseException as error:
             if waiting.done():  # it came in the very moment in which we gave up
                 os.close(waiting.result())
-            if isinstance(error, TimeoutError):
-                raise OperationalError("BEGIN IMMEDIATE", None, Exception("database is locked")) from error
-            raise
+            if not isinstance(error, TimeoutError):
+                raise
+            self._is_stuck = not waiting.done()
+            return None
         finally:
             self._wanted = False
             if waiting.done():
@@ -93,7 +97,8 @@ class Turns:
         return waiting
 
     def _came(self, waiting: "asyncio.Future[int]") -> None:
-        """Our turn has come and nobody wants it any more."""
+        """Our turn has come; where nobody wants it any more it is given on."""
+        self._is_stuck = False
         if not self._wanted and not waiting.cancelled():
             os.close(waiting.result())
             self._waiting = None

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from outagecast.storage import tables
-from outagecast.storage.engine import Connection, Database, DatabaseFault
+from outagecast.storage.engine import Connection, Database
 from outagecast.storage.turns import Turns
 from tests.support import databases
 
@@ -62,17 +62,32 @@ async def test_processes_that_write_all_the_time_lose_no_count(tmp_path: Path) -
     await db.close()
 
 
-async def test_who_loses_patience_hears_that_it_is_locked_and_the_next_one_has_his_place(tmp_path: Path) -> None:
+async def test_who_loses_patience_asks_sqlite_itself_until_his_turn_comes(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     turns = Turns(path, SHORT)
     with another_writes(path):
-        for _ in range(3):
-            with pytest.raises(DatabaseFault, match="locked"):
+        async with turns.turn():
+            pass
+        async with asyncio.timeout(SHORT.total_seconds() / 2):  # nobody is waited for twice
+            for _ in range(3):
                 async with turns.turn():
                     pass
+    async with asyncio.timeout(5):
+        while turns._waiting is not None:  # noqa: ASYNC110 - until the turn that nobody wanted is given on
+            await asyncio.sleep(0)
     async with turns.turn():
-        pass
+        with path.with_name("x.db.writer").open("a") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     turns.close()
+
+
+async def test_a_process_that_stands_still_with_its_turn_stops_nobody(tmp_path: Path) -> None:
+    db = Database.open("sqlite:///still.db", folder=tmp_path, patience=SHORT)
+    await db.migrate()
+    with another_writes(tmp_path / "still.db"):
+        async with db.write() as conn:
+            await conn.execute(insert(tables.meta).values(key="n", value="0"))
+    await db.close()
 
 
 async def test_a_turn_that_nobody_wants_any_more_is_given_on(tmp_path: Path) -> None:
