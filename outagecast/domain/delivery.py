@@ -141,6 +141,9 @@ class After:
     wait: timedelta = timedelta(0)
 
 
+_DONE = After(state=S.ACCEPTED)
+
+
 def after(
     outcome: Outcome, *, attempt: int, age: timedelta, endless: bool, jitter: float, policy: RetryPolicy
 ) -> After:
@@ -151,7 +154,7 @@ def after(
     """
     match outcome:
         case Accepted():
-            return After(state=S.ACCEPTED)
+            return _DONE
         case Ambiguous():
             return After(state=S.AMBIGUOUS)
         case Rejected(scope=FailureScope.ROUTE) | Deferred(scope=FailureScope.ROUTE):

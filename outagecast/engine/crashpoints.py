@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Literal, TypeVar
 
 from outagecast.storage.engine import Connection, Database
+from outagecast.storage.writer import Writer
 
 
 class Boundary(StrEnum):
@@ -91,19 +92,19 @@ async def boundary(db: Database, crash: Crash, where: Boundary) -> AsyncIterator
 
 
 async def transact(
-    db: Database,
+    db: Database | Writer,
     crash: Crash,
     where: Boundary,
     work: Callable[[Connection], Coroutine[Any, Any, T]],
     access: Literal["alone", "beside"] = "alone",
 ) -> T:
-    """`db.transact()` with a crash point on either side of its commit."""
+    """`db.transact()` with a crash point on either side of its commit. A writer's is always `beside`."""
 
     async def whole(conn: Connection) -> T:
         answer = await work(conn)
         crash(CrashPoint(f"before_{where}"))
         return answer
 
-    answer = await db.transact(whole, access)
+    answer = await (db.transact(whole) if isinstance(db, Writer) else db.transact(whole, access))
     crash(CrashPoint(f"after_{where}"))
     return answer

@@ -7,9 +7,8 @@ them. A route that is down stops all lanes at once, gives the rows back and is p
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Protocol
@@ -39,6 +38,7 @@ from outagecast.engine.crashpoints import Boundary, Crash, CrashPoint, boundary,
 from outagecast.engine.house import House
 from outagecast.engine.ledger import Ledger, Suppression
 from outagecast.engine.pacing import LATE, Pace
+from outagecast.engine.ready import Queue, Ready
 from outagecast.storage import deliveries, outages, rates
 from outagecast.storage.deliveries import Claim, Finish, Mark
 from outagecast.storage.engine import Connection, DatabaseFault
@@ -60,21 +60,6 @@ class Words(Protocol):
     def render(
         self, rows: Sequence[Any], revisions: dict[tuple[str, int], Any], keys: Sequence[str]
     ) -> list[Message | str]: ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ready:
-    """A claimed row with its words and its attempt's key."""
-
-    row: Any
-    message: Message
-    key: str
-    moment: float = 0.0
-    """The monotonic second that it may leave at: its share of the route's rate."""
-
-    @property
-    def claim(self) -> Claim:
-        return Claim(id=self.row.id, fence=self.row.fence)
 
 
 class _Promise:
@@ -138,8 +123,7 @@ class Dispatcher:
         rate = channel.rate_per_second
         self._pace = Pace(f"{name.value} {route_name}".strip(), rate)
         self._bucket = Bucket(per_second=rate, burst=max(1.0, min(rate, 10.0)), tokens=1.0, at=monotonic())
-        self._queue: deque[Ready] = deque()
-        self._work = asyncio.Semaphore(0)
+        self._queue = Queue()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._stopping = False
@@ -166,7 +150,7 @@ class Dispatcher:
     @property
     def is_busy(self) -> bool:
         """Whether there is more to send than is being sent."""
-        return bool(self._queue)
+        return len(self._queue) > 0
 
     def wake(self) -> None:
         """Something was committed: look at once."""
@@ -177,8 +161,7 @@ class Dispatcher:
         self._stopping = True
         self._wake.set()
         self._give_back_queue()
-        for _ in self._tasks:
-            self._work.release()
+        self._queue.wake_all()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience.total_seconds()):
                 await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -208,7 +191,8 @@ class Dispatcher:
 
     async def _claim_some(self) -> int:
         await self._wait_for_room()
-        if self._pace.is_taken() or (self._queue and 0.0 < self._queue[0].moment < monotonic()):
+        first = self._queue.first
+        if self._pace.is_taken() or (first is not None and 0.0 < first.moment < monotonic()):
             return 0  # a route that does not keep up with its rate: what is claimed now would be late as well
         let, turn = admission(self.route, monotonic(), self._under_way), self._may_claim()
         if self._stopping or turn is Carries.NOTHING or let not in (Admission.ALL, Admission.ONE):
@@ -229,19 +213,17 @@ class Dispatcher:
 
         # In a thread: reading a batch's rows takes ten milliseconds, which the lanes would spend waiting.
         rows, texts = await transact(self._house.db, self._crash, Boundary.CLAIM, work, "beside")
-        claimed = {row.id: Claim(id=row.id, fence=row.fence) for row in rows}
+        queued = 0
         try:
             rows = await self._cap(list(rows), texts, now)
             revisions = await self._revisions(rows)
             for start in range(0, len(rows), RENDER):
-                part = rows[start : start + RENDER]
-                await self._render(part, revisions, downs)
-                for row in part:
-                    del claimed[row.id]
+                await self._render(rows[start : start + RENDER], revisions, downs)
+                queued = start + RENDER
         except BaseException:
             # Our heartbeat would keep these leases for ever; giving back is guarded, so those that were ended stay so.
-            for claim in claimed.values():
-                self._ledger.give_back(claim)
+            for row in rows[queued:]:
+                self._ledger.give_back(Claim(id=row.id, fence=row.fence))
             raise
         return len(rows)
 
@@ -308,8 +290,7 @@ class Dispatcher:
             else:
                 ready = Ready(row=row, message=message, key=key, moment=self._pace.moment(row))
                 if self._spare is None or not self._spare(ready):
-                    self._queue.append(ready)
-                    self._work.release()
+                    self._queue.put(ready)
         if broken:
             await self._fail_unworded(broken)
 
@@ -342,12 +323,10 @@ class Dispatcher:
     # --- sending ---
 
     async def _lane_worker(self) -> None:
-        while True:
-            await self._work.acquire()
-            if self._stopping:
-                return
+        while not self._stopping:
             ready = self._take()
             if ready is None:
+                await self._queue.rest()
                 continue
             self._busy += 1
             self._ledger.lane_opened()
@@ -358,7 +337,7 @@ class Dispatcher:
                 self._ledger.lane_closed()
 
     def _take(self) -> Ready | None:
-        ready = self._queue.popleft() if self._queue else None
+        ready = self._queue.take()
         if len(self._queue) <= BATCH // 2:
             self._room.set()
         return ready
@@ -369,11 +348,12 @@ class Dispatcher:
         try:
             async with self._channel.lane() as lane:
                 while ready is not None:
-                    await self._keep_rate(ready)
+                    if self._bucket.per_second > 0 or ready.moment > 0:
+                        await self._keep_rate(ready)
                     if self._stopping:
                         break
                     current, ready = ready, None
-                    promise = await self._promise_next()
+                    promise = self._promise_next()
                     try:
                         if 0.0 < current.moment < monotonic() - LATE:
                             self._ledger.give_back(current.claim)
@@ -383,7 +363,6 @@ class Dispatcher:
                         ready = self._redeem(promise)
                     # Never wait for work here: an idle lane that counts as busy would keep the route from being probed.
                     if ready is None and self._may_go_on():
-                        await self._work.acquire()
                         ready = self._take()
                     elif ready is not None and not self._is_up():
                         break
@@ -394,7 +373,7 @@ class Dispatcher:
                 self._ledger.give_back(ready.claim)
 
     def _may_go_on(self) -> bool:
-        return bool(self._queue) and not self._work.locked() and self._is_up()
+        return len(self._queue) > 0 and self._is_up()
 
     def _is_up(self) -> bool:
         return not self._stopping and self.route.try_at <= monotonic()
@@ -404,14 +383,13 @@ class Dispatcher:
         """Rows that are claimed and not answered."""
         return len(self._queue) + self._busy + len(self._promises)
 
-    async def _promise_next(self) -> "_Promise | None":
+    def _promise_next(self) -> "_Promise | None":
         """What will follow on this lane, so that it can begin with it: while all lanes are at work, and only where
         nothing but the wire sets the pace.
         """
         ahead = self._channel.looks_ahead and self._busy >= self._channel.connections and self._bucket.per_second <= 0
         if not ahead or self.route.since is not None or not self._may_go_on():
             return None
-        await self._work.acquire()
         ready = self._take()
         if ready is None:
             return None
@@ -434,9 +412,8 @@ class Dispatcher:
         for promise in [promise for promise in self._promises if promise.since <= late]:
             self._promises.discard(promise)
             if promise.ready is not None:
-                self._queue.appendleft(promise.ready)
+                self._queue.put_first(promise.ready)
                 promise.ready = None
-                self._work.release()
         if self._promises:
             self._impatience = asyncio.get_running_loop().call_later(IMPATIENCE, self._break_promises)
 
@@ -480,7 +457,7 @@ class Dispatcher:
     def _record(self, ready: Ready, outcome: Outcome) -> None:
         now = self._house.clock()
         row = ready.row
-        word = type(outcome).__name__.lower()
+        word = _WORDS[type(outcome)]
         self.counts[word] = self.counts.get(word, 0) + 1
         then = after(
             outcome,
@@ -523,7 +500,7 @@ class Dispatcher:
             key=ready.key,
             state=state,
             at=now,
-            outcome=type(outcome).__name__.lower(),
+            outcome=_WORDS[type(outcome)],
             code=outcome.code,
             detail="" if isinstance(outcome, Accepted) else outcome.reason[:300],
             provider_id=outcome.provider_id if isinstance(outcome, Accepted) else None,
@@ -570,8 +547,7 @@ class Dispatcher:
         """Take a claimed row of another route's as the probe, if one is due; whether it was taken."""
         if self._stopping or admission(self.route, monotonic(), self._under_way) is not Admission.ONE:
             return False
-        self._queue.append(replace(ready, moment=0.0))
-        self._work.release()
+        self._queue.put(replace(ready, moment=0.0))
         return True
 
     def stand_down(self) -> None:
@@ -580,9 +556,16 @@ class Dispatcher:
         self._give_back_queue()
 
     def _give_back_queue(self) -> None:
-        while self._queue:
-            self._ledger.give_back(self._queue.popleft().claim)
+        while (ready := self._queue.take()) is not None:
+            self._ledger.give_back(ready.claim)
         self._room.set()
 
 
 _END_WORDS = frozenset(kind.value for kind in END_KINDS)
+_WORDS: dict[type[Outcome], str] = {
+    Accepted: "accepted",
+    Deferred: "deferred",
+    Rejected: "rejected",
+    Ambiguous: "ambiguous",
+}
+"""Outcomes as an attempt notes them."""

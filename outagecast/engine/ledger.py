@@ -64,7 +64,7 @@ class Ledger:
         crash: Crash = never,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self._db = db
+        self._writer = db.writer()
         self._clock = clock
         self._crash = crash
         self._on_change = on_change
@@ -90,6 +90,7 @@ class Ledger:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        await self._writer.close()
 
     async def settled(self) -> None:
         """Until everything handed in so far is durable."""
@@ -103,13 +104,13 @@ class Ledger:
         self._lanes -= 1
         self._look_if_full()
 
-    async def mark(self, mark: Mark) -> bool:
+    def mark(self, mark: Mark) -> asyncio.Future[bool]:
         """True once it is durable that this row is about to be written; False if it may not be (any more)."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._next.marks.append((mark, future))
         self._ring()
         self._look_if_full()
-        return await future
+        return future
 
     def finish(self, finish: Finish, outage_id: str) -> None:
         """Hand in an outcome; it is durable before this lane's next mark is."""
@@ -218,7 +219,7 @@ class Ledger:
                 await deliveries.give_back(conn, [c for c, due in batch.returned if due == due_at], due_at)
             return await deliveries.mark(conn, [mark for mark, future in batch.marks if not future.done()], now)
 
-        return await transact(self._db, self._crash, Boundary.LEDGER, work, "beside")
+        return await transact(self._writer, self._crash, Boundary.LEDGER, work)
 
 
 def _lines(batch: _Batch, now: datetime) -> list[dict[str, Any]]:

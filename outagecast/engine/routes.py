@@ -16,9 +16,10 @@ from outagecast.domain.message import ChannelName
 from outagecast.domain.outage import DAEMON
 from outagecast.domain.routes import CARRYING, Breaker, Carries, Duty, Passage, carries, duty, passage
 from outagecast.domain.timeline import Happened
-from outagecast.engine.dispatcher import Dispatcher, Ready
+from outagecast.engine.dispatcher import Dispatcher
 from outagecast.engine.flow import UNLIMITED
 from outagecast.engine.house import House
+from outagecast.engine.ready import Ready
 from outagecast.storage import outages, routes
 from outagecast.storage.engine import Connection
 

@@ -2,15 +2,18 @@
 it.
 """
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     BindParameter,
     Boolean,
+    ClauseElement,
     ColumnElement,
     Text,
     and_,
@@ -27,13 +30,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
 from outagecast.domain.delivery import TRANSITIONS, DeliveryState
-from outagecast.domain.facts import to_micros
+from outagecast.domain.facts import from_micros, to_micros
 from outagecast.domain.message import ChannelName
 from outagecast.domain.notices import END_KINDS, Role
 from outagecast.domain.routes import Carries
 from outagecast.domain.suppression import EndReason
 from outagecast.domain.timeline import Happened
 from outagecast.storage.batches import Record, chunks
+from outagecast.storage.driver import execute_once
 from outagecast.storage.heirs import ACKNOWLEDGEMENT, inherit
 from outagecast.storage.outages import OPEN_WORDS
 from outagecast.storage.tables import addresses, attempts, deliveries, leads, meta, outages, revisions, timeline
@@ -82,6 +86,44 @@ class Finish:
     due_at: datetime | None = None
 
 
+@dataclass(slots=True)
+class Due:
+    """A claimed row: what sending needs of it, which is two thirds of the work of reading all. Not frozen, since a wave
+    makes one for each message.
+    """
+
+    id: int
+    fence: int
+    outage_id: str
+    episode: int
+    revision: int
+    kind: str
+    audience: str
+    channel: str
+    address_id: int | None
+    to: str
+    attempt: int
+    rank: int
+    kept_facts: Any
+    created_micros: int
+    due_micros: int
+    expires_micros: int | None
+
+    @property
+    def facts(self) -> Any:
+        """As planned; read only now, for whoever claims has the outbox locked. SQLite's are still text."""
+        kept = self.kept_facts
+        return json.loads(kept) if isinstance(kept, str) else kept
+
+    @property
+    def created_at(self) -> datetime:
+        return from_micros(self.created_micros)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        return None if self.expires_micros is None else from_micros(self.expires_micros)
+
+
 def may_go(now: datetime | BindParameter[datetime]) -> list[ColumnElement[bool]]:
     """Whether a row may start towards the wire: nothing holds its outage, and only the end starts after the end."""
     outage = select(outages.c.id).where(
@@ -123,14 +165,15 @@ def _address_is_clean() -> ColumnElement[bool]:
     return ~bad.exists()
 
 
+_NOW = bindparam("b_now", type_=deliveries.c.transmitting_at.type)
 _CLAIMED = tuple(
     deliveries.c[name]
     for name in (
-        "id", "fence", "outage_id", "episode", "revision", "kind", "audience", "channel", "address_id", "to", "facts",
-        "attempt", "created_at", "due_at", "expires_at", "rank",
+        "id", "fence", "outage_id", "episode", "revision", "kind", "audience", "channel", "address_id", "to",
+        "attempt", "rank", "facts", "created_at", "due_at", "expires_at",
     )
 )  # fmt: skip
-"""What sending needs of a row: reading all of it costs a third more."""
+"""The columns of Due, in its order."""
 
 
 async def claim(
@@ -142,44 +185,55 @@ async def claim(
     until: datetime,
     count: int,
     turn: Carries = Carries.ALL,
-) -> Sequence[Record]:
+) -> list[Due]:
     """Lease up to `count` due rows of a channel, the most needed and oldest first. `turn`: whose rows.
 
     A row waits while another of the same outage is on its way to the same address, so that nothing overtakes (I8).
     """
+    values = {"b_now": now, "b_owner": owner, "b_until": until, "b_count": count}
+    rows = [Due(*row) for row in await execute_once(conn, _claiming(channel, turn), values)]
+    rows.sort(key=lambda row: (row.rank, row.due_micros, row.id))
+    return rows
+
+
+@cache
+def _claiming(channel: ChannelName, turn: Carries) -> ClauseElement:
     whose = () if turn is Carries.ALL else (deliveries.c.audience == turn.value,)
     other = deliveries.alias("other")
     busy = select(other.c.id).where(
         other.c.address_id == deliveries.c.address_id,
         other.c.outage_id == deliveries.c.outage_id,
         other.c.id != deliveries.c.id,
-        other.c.state.in_(IN_FLIGHT),
+        _one_of(other.c.state, IN_FLIGHT),
     )
     due = (
         select(deliveries.c.id)
         .where(
             deliveries.c.state == S.PLANNED.value,
             deliveries.c.channel == channel.value,
-            deliveries.c.due_at <= now,
+            deliveries.c.due_at <= _NOW,
             *whose,
-            *may_go(now),
+            *may_go(_NOW),
             ~busy.exists(),
         )
         .order_by(deliveries.c.rank, deliveries.c.due_at, deliveries.c.id)
-        .limit(count)
+        .limit(bindparam("b_count", type_=BigInteger()))
         # Rows that another daemon is claiming at this moment are passed over; on SQLite there is no such moment. As a
         # CTE, for PostgreSQL might ask a plain subquery twice, and lease more than `count`.
         .with_for_update(skip_locked=True, of=deliveries)
         .cte("due")
     )
-    statement = (
+    return (
         update(deliveries)
         .where(deliveries.c.id.in_(select(due.c.id)), deliveries.c.state == S.PLANNED.value)
-        .values(state=S.LEASED.value, lease_owner=owner, lease_until=until, fence=deliveries.c.fence + 1)
+        .values(
+            state=S.LEASED.value,
+            lease_owner=bindparam("b_owner", type_=Text()),
+            lease_until=bindparam("b_until", type_=deliveries.c.lease_until.type),
+            fence=deliveries.c.fence + 1,
+        )
         .returning(*_CLAIMED)
     )
-    rows = (await conn.execute(statement)).all()
-    return sorted(rows, key=lambda row: (row.rank, row.due_at, row.id))
 
 
 async def mark(conn: AsyncConnection, marks: Sequence[Mark], now: datetime) -> set[int]:
@@ -202,7 +256,6 @@ async def _marked(conn: AsyncConnection, marks: Sequence[Mark]) -> set[int]:
     return {m.id for m in marks if (m.id, m.fence, m.number) in found}
 
 
-_NOW = bindparam("b_now", type_=deliveries.c.transmitting_at.type)
 _NUMBER, _WORD, _TIME, _FLAG = BigInteger(), Text(), BigInteger(), Boolean()
 _MARK = ForMany(
     columns={"id": _NUMBER, "fence": _NUMBER},

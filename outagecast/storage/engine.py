@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
-from sqlalchemy import URL, CursorResult, Dialect, Engine
+from sqlalchemy import URL, Engine
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
@@ -21,7 +22,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from outagecast.storage import postgresql, sqlite
 from outagecast.storage.migrations import HEAD
 from outagecast.storage.refused import DatabaseRefused
+from outagecast.storage.threads import ThreadConnection, complete, in_thread
 from outagecast.storage.turns import PATIENCE, Turns
+from outagecast.storage.writer import Writer
 
 DatabaseFault = SQLAlchemyError
 """Whatever the database answers when it cannot do what was asked (full, locked, gone)."""
@@ -148,6 +151,10 @@ class Database:
             running.add_done_callback(self._landed)
             return await asyncio.shield(running)
 
+    def writer(self) -> Writer:
+        """For one who writes all the time, beside the others; to be closed before the database is."""
+        return Writer(self._in_threads, partial(self._place, "beside"))
+
     def _landed(self, running: asyncio.Future[Any]) -> None:
         self._in_flight.discard(running)
         if not running.cancelled():
@@ -157,7 +164,7 @@ class Database:
         with self._in_threads.connect() as plain:
             conn = plain.execution_options(outagecast_access=access)
             with conn.begin():
-                return _complete(work(cast(Connection, ThreadConnection(conn))))
+                return complete(work(cast(Connection, ThreadConnection(conn))))
 
     async def migrate(self) -> None:
         """Bring the schema up to date; DatabaseRefused if it is newer than this program knows. Of several daemons that
@@ -193,41 +200,6 @@ class Database:
 
 SIDES = 4
 """Transactions of this process beside each other: the channels' claims and the ledger's."""
-
-
-class ThreadConnection:
-    """What queries see of a connection, run at once in the present thread: `await conn.execute(…)` never waits."""
-
-    def __init__(self, conn: SyncConnection) -> None:
-        self.sync = conn
-
-    async def execute(self, statement: Any, parameters: Any = None) -> CursorResult[Any]:
-        return self.sync.execute(statement, parameters)
-
-    async def exec_driver_sql(self, statement: str, parameters: Any = None) -> CursorResult[Any]:
-        return self.sync.exec_driver_sql(statement, parameters)
-
-    async def run_sync(self, work: Callable[..., T], *args: Any) -> T:
-        return work(self.sync, *args)
-
-    @property
-    def dialect(self) -> Dialect:
-        return self.sync.dialect
-
-
-def in_thread(conn: Connection) -> bool:
-    """Whether this connection lives in a worker thread, where heavy work may be done on the spot."""
-    return isinstance(conn, ThreadConnection)
-
-
-def _complete(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that waits for nothing to its end."""
-    try:
-        work.send(None)
-    except StopIteration as done:
-        return cast(T, done.value)
-    work.close()
-    raise RuntimeError("a transaction in a thread waited for something else than its connection")
 
 
 def _revision(conn: SyncConnection) -> str | None:

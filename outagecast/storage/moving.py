@@ -18,9 +18,10 @@ from sqlalchemy import JSON, Boolean, Column, Integer, Table, func, select, text
 from sqlalchemy import Connection as SyncConnection
 
 from outagecast.storage import postgresql
-from outagecast.storage.engine import Connection, Database, ThreadConnection
+from outagecast.storage.engine import Connection, Database
 from outagecast.storage.refused import DatabaseRefused
 from outagecast.storage.tables import metadata
+from outagecast.storage.threads import ThreadConnection
 
 OWN = frozenset({"daemons", "rates", "route_states"})
 """Of the daemons that run on one database: nothing of it is true on another."""

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
-from outagecast.storage.engine import ThreadConnection
+from outagecast.storage.threads import ThreadConnection
 
 PART = 16
 """Rows that one execution takes at most: there is a text for each number of rows."""

@@ -13,7 +13,7 @@ import pytest
 from outagecast.channels.base import RouteDown
 from outagecast.domain.delivery import Accepted, Ambiguous, Deferred, FailureScope, Outcome, Rejected
 from outagecast.domain.outage import Change, Ending
-from outagecast.engine.dispatcher import Ready
+from outagecast.engine.ready import Ready
 from outagecast.engine.settings import DeliverySettings, SafetySettings
 from outagecast.storage import deliveries
 from tests.support.tiny_provider import ANN, EMAIL, SMS, ScriptedChannel, TinyProvider, mail_of, phone_of, tiny_provider
@@ -83,12 +83,10 @@ async def test_no_lane_counts_as_busy_without_a_message(tiny: TinyProvider) -> N
     dispatcher = tiny.dispatcher(EMAIL, channel)
     tiny.ledger.start()
     lanes = [asyncio.create_task(dispatcher._lane_worker()) for _ in range(2)]
-    dispatcher._queue.append(ready[0])
-    dispatcher._work.release()
+    dispatcher._queue.put(ready[0])
     await channel.begun.wait()
     channel.gate.set()
-    dispatcher._queue.append(ready[1])
-    dispatcher._work.release()
+    dispatcher._queue.put(ready[1])
     await tiny.until(lambda: len(channel.sent) == 2)
     await tiny.ledger.settled()
     assert dispatcher._busy == 0

@@ -158,7 +158,7 @@ async def test_a_mark_that_nobody_waits_for_any_more_is_taken_back(tiny: TinyPro
 
     ledger = Ledger(tiny.db, tiny.clock, crash=crash)
     ledger.start()
-    lane = asyncio.create_task(ledger.mark(mark_of(tiny, row)))
+    lane = ledger.mark(mark_of(tiny, row))
     with pytest.raises(asyncio.CancelledError):
         await lane
     await committed.wait()
@@ -226,6 +226,7 @@ class _FullDisk:
         async def work(conn: Any) -> None:
             await conn.execute(text(f"PRAGMA max_page_count={pages}"))
 
+        await self._tiny.ledger._writer.transact(work)
         await self._tiny.db.transact(work)
         async with self._tiny.db.write() as conn:
             await conn.execute(text(f"PRAGMA max_page_count={pages}"))
