@@ -43,6 +43,7 @@ from outagecast.engine.sent_words import SentWords
 from outagecast.parts import make_hook, make_oidc, make_reconcilers, make_routes, make_twilio
 from outagecast.resources import templates_folder
 from outagecast.storage import deliveries, outages
+from outagecast.storage.due import what_is_due
 from outagecast.storage.engine import DatabaseFault
 from outagecast.storage.presence import make_presence
 from outagecast.storage.watch import FileWatch
@@ -268,16 +269,17 @@ class Daemon:
     async def _lead(self, *, may_send: bool) -> None:
         """What happens once, however many daemons there are. Each step is guarded, so that two at once do no harm."""
         core = self.core
-        await core.operations.take_due()
-        while await core.waves.advance():
+        due = await core.db.look(lambda conn: what_is_due(conn, core.house.clock()))
+        begun = due.steps and await core.operations.take_due() > 0
+        while (due.waves or begun) and await core.waves.advance():
             pass
-        await self.intake.act()
+        if due.alarms:
+            await self.intake.act()
         if not may_send:
             return  # what it would say or let lapse by itself, the lost daemon may have said
-        await self.promises.keep()
-        async with core.db.read() as conn:
-            stale = await deliveries.stale(conn, core.house.clock())
-        if stale:
+        if due.cadence:
+            await self.promises.keep()
+        if due.stale:
             async with boundary(core.db, self._crash, Boundary.EXPIRE) as conn:
                 await deliveries.expire(conn, core.house.clock())
 

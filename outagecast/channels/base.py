@@ -12,7 +12,8 @@ from typing import Protocol, TypeVar
 
 from outagecast.domain.delivery import Deferred, Outcome, Receipt, Rejected
 
-M = TypeVar("M", contravariant=True)
+M = TypeVar("M")
+W = TypeVar("W", contravariant=True)
 
 
 class RouteDown(Exception):
@@ -23,8 +24,8 @@ class RouteDown(Exception):
         self.outcome = outcome
 
 
-class Lane(Protocol[M]):
-    async def send(self, message: M, following: M | None = None) -> Outcome:
+class Lane(Protocol[W]):
+    async def send(self, message: W, following: W | None = None) -> Outcome:
         """Write one message and wait for the answer. Never raises for what a provider or the network does.
 
         `following` will probably come next: the lane may prepare for it, but writes none of its content.
@@ -39,6 +40,10 @@ class Channel(Protocol[M]):
     """Messages a second, 0 = no limit; the dispatcher keeps it."""
     looks_ahead: bool
     """Whether a lane gains from knowing what follows."""
+
+    def prepared(self, message: M) -> M:
+        """The message with all that can be done before its turn, for its lane. Called in a worker thread."""
+        ...
 
     def lane(self) -> AbstractAsyncContextManager[Lane[M]]:
         """A lane that is up; raises RouteDown. Leaving the context gives it back (kept open for the next)."""

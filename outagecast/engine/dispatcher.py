@@ -267,32 +267,45 @@ class Dispatcher:
         wanted = {(row.outage_id, row.revision) for row in rows}
         if not wanted:
             return {}
-        async with self._house.db.read() as conn:
+
+        async def work(conn: Connection) -> dict[tuple[str, int], Any]:
             return {key: await deliveries.revision_facts(conn, *key) for key in wanted}
+
+        return await self._house.db.look(work)
 
     async def _render(self, rows: list[Any], revisions: dict[tuple[str, int], Any], downs: int) -> None:
         """Queue these rows with their words. `downs`: how often the route had gone down when they were claimed."""
-        keys = [self._new_key() for _ in rows]
         try:
-            messages = await asyncio.to_thread(self._words.render, rows, revisions, keys)
+            worded = await asyncio.get_running_loop().run_in_executor(None, self._put_into_words, rows, revisions)
         except Exception as error:
             if len(rows) > 1:  # a poisoned revision must not hold up the others
                 for row in rows:
                     await self._render([row], revisions, downs)
                 return
-            messages = [f"{type(error).__name__}: {error}"[:300]]
+            worded = [(rows[0], f"{type(error).__name__}: {error}"[:300])]
         broken: list[tuple[Any, str]] = []
-        for row, key, message in zip(rows, keys, messages, strict=True):
-            if isinstance(message, str):
-                broken.append((row, message))
+        for ready in worded:
+            if not isinstance(ready, Ready):
+                broken.append(ready)
             elif self._stopping or self._downs != downs:
-                self._ledger.give_back(Claim(id=row.id, fence=row.fence))
-            else:
-                ready = Ready(row=row, message=message, key=key, moment=self._pace.moment(row))
-                if self._spare is None or not self._spare(ready):
-                    self._queue.put(ready)
+                self._ledger.give_back(ready.claim)
+            elif self._spare is None or not self._spare(ready):
+                self._queue.put(ready)
         if broken:
             await self._fail_unworded(broken)
+
+    def _put_into_words(
+        self, rows: Sequence[Any], revisions: dict[tuple[str, int], Any]
+    ) -> Sequence[Ready | tuple[Any, str]]:
+        """In a worker thread: each row ready for a lane, or with why it cannot be."""
+        keys = [self._new_key() for _ in rows]
+        prepared, moment = self._channel.prepared, self._pace.moment
+        return [
+            (row, message)
+            if isinstance(message, str)
+            else Ready(row=row, message=prepared(message), key=key, moment=moment(row))
+            for row, key, message in zip(rows, keys, self._words.render(rows, revisions, keys), strict=True)
+        ]
 
     async def _fail_unworded(self, broken: Sequence[tuple[Any, str]]) -> None:
         now = self._house.clock()

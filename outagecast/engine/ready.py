@@ -5,7 +5,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from outagecast.domain.message import Message
 from outagecast.storage.deliveries import Claim
 
 
@@ -14,7 +13,8 @@ class Ready:
     """A claimed row with its words and its attempt's key."""
 
     row: Any
-    message: Message
+    message: Any
+    """As its channel has prepared it."""
     key: str
     moment: float = 0.0
     """The monotonic second that it may leave at: its share of the route's rate."""

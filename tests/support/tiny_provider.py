@@ -78,6 +78,9 @@ class ScriptedChannel:
     def __post_init__(self) -> None:
         self.gate.set()
 
+    def prepared(self, message: Any) -> Any:
+        return message
+
     @asynccontextmanager
     async def lane(self) -> AsyncIterator["ScriptedChannel"]:
         self.asked_for_lane += 1

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from outagecast.channels.base import RouteDown
 from outagecast.channels.email.connection import Endpoint, Security, open_session, tls_context
-from outagecast.channels.email.message import Content, Mailbox, MessageWriter, mailbox, sender_mailbox
+from outagecast.channels.email.message import Mailbox, MessageWriter, sender_mailbox
 from outagecast.channels.email.session import Capabilities, Fault, Session
 from outagecast.channels.email.transaction import Envelope, NotBegun, transact
+from outagecast.channels.email.written import Mail, Written, written
 from outagecast.domain.delivery import Accepted, Ambiguous, Deferred, FailureScope, Outcome, Rejected
-from outagecast.domain.message import EmailMessage
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f.:IPv]+\]")
 _GOODBYE_SECONDS = 2.0
@@ -123,6 +123,11 @@ class EmailChannel:
         await _part_from([session])
         return found
 
+    def prepared(self, message: Mail) -> Mail:
+        """As it goes onto the wire. One that cannot be written stays what it is, and is refused at its turn."""
+        found = written(message, self.writer)
+        return message if isinstance(found, Rejected) else found
+
     async def close(self) -> None:
         """Say goodbye on every session at rest; those in use end when their lane is left."""
         self._closed = True
@@ -162,15 +167,6 @@ class EmailChannel:
             self._idle.append(session)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Written:
-    """A mail as it goes onto the wire."""
-
-    message: EmailMessage
-    to: Mailbox
-    content: Content
-
-
 class EmailLane:
     """One session, one mail after the other.
 
@@ -181,76 +177,65 @@ class EmailLane:
     def __init__(self, channel: EmailChannel, session: Session) -> None:
         self.session = session
         self._channel = channel
-        self._promised: _Written | None = None
+        self._promised: Written | None = None
         self._disappointed = False
 
-    async def send(self, message: EmailMessage, following: EmailMessage | None = None) -> Outcome:
+    async def send(self, message: Mail, following: Mail | None = None) -> Outcome:
         """Carry one mail to its one recipient. Never raises for what the network, the server or the address does."""
         promised, self._promised = self._promised, None
-        if promised is not None and promised.message is message:
-            written = promised
+        if promised is not None and (promised is message or promised.message is message):
+            mail = promised
         else:
             if promised is not None:
                 self._break_promise()
-            found = self._write(message)
+            found = written(message, self._channel.writer)
             if isinstance(found, Rejected):
                 return found
-            written = found
+            mail = found
         try:
-            return await self._carry(written, self._may_follow(following))
+            return await self._carry(mail, self._may_follow(following))
         except RouteDown as down:
             return down.outcome
 
-    def _write(self, message: EmailMessage) -> _Written | Rejected:
-        try:
-            to = mailbox(message.to, message.to_name)
-        except ValueError as error:
-            return Rejected(scope=FailureScope.ADDRESS, code="bad_address", reason=str(error))
-        try:
-            content = self._channel.writer.content(message, to)
-        except ValueError as error:
-            return Rejected(scope=FailureScope.MESSAGE, code="bad_message", reason=str(error))
-        return _Written(message=message, to=to, content=content)
-
-    def _may_follow(self, following: EmailMessage | None) -> _Written | None:
+    def _may_follow(self, following: Mail | None) -> Written | None:
         """The next mail, where its envelope may leave with this content. What cannot be written waits for its turn."""
         if following is None or self._disappointed or not self._channel.looks_ahead:
             # Rows are refused in bursts (an outage is held): that costs each session once, not at every row.
             self._disappointed = False
             return None
-        written = self._write(following)
-        return None if isinstance(written, Rejected) else written
+        found = written(following, self._channel.writer)
+        return None if isinstance(found, Rejected) else found
 
     def _break_promise(self) -> None:
         if self.session.begun:
             self.session.abort()
         self._disappointed = True
 
-    async def _carry(self, written: _Written, following: _Written | None) -> Outcome:
+    async def _carry(self, mail: Written, following: Written | None) -> Outcome:
         if not self.session.usable or self._channel.spent(self.session):
             self.session.quit()
             self.session = await self._channel.fresh_session()
         kept, ahead = self.session.messages > 0, self.session.begun
-        outcome = await self._try(written, following)
+        outcome = await self._try(mail, following)
         if ahead and self.session.fault in _LOOKED_TOO_FAR and not isinstance(outcome, Accepted | Ambiguous):
             self._channel.look_no_further()
             kept, outcome = True, NotBegun(outcome=Deferred(scope=FailureScope.ROUTE, code="", reason=""))
         if isinstance(outcome, NotBegun) and kept:
             # A kept session may have died of age just now. Nothing was sent on it, so a new one may try at once.
             self.session = await self._channel.fresh_session()
-            outcome = await self._try(written, following)
+            outcome = await self._try(mail, following)
         return outcome.outcome if isinstance(outcome, NotBegun) else outcome
 
-    async def _try(self, written: _Written, following: _Written | None) -> Outcome | NotBegun:
+    async def _try(self, mail: Written, following: Written | None) -> Outcome | NotBegun:
         session, sender = self.session, self._channel.writer.sender
-        refused = _beyond(session.capabilities, written)
+        refused = _beyond(session.capabilities, mail)
         if refused is not None:
             return refused
-        next_one = following if following is not None and self._has_room(written, following) else None
+        next_one = following if following is not None and self._has_room(mail, following) else None
         outcome = await transact(
             session,
-            _envelope(session.capabilities, sender, written),
-            written.content.octets,
+            _envelope(session.capabilities, sender, mail),
+            mail.content.octets,
             envelope_seconds=self._channel.command_seconds,
             content_seconds=self._channel.data_seconds,
             following=_envelope(session.capabilities, sender, next_one) if next_one is not None else None,
@@ -259,20 +244,20 @@ class EmailLane:
             self._promised = next_one
         return outcome
 
-    def _has_room(self, written: _Written, following: _Written) -> bool:
+    def _has_room(self, mail: Written, following: Written) -> bool:
         """Whether this session can carry both, and the kernel will take all of the first at once."""
         session = self.session
         return (
             session.capabilities.pipelining
             and session.messages + 1 < self._channel.messages_per_session
-            and len(written.content.octets) <= _AT_ONCE
+            and len(mail.content.octets) <= _AT_ONCE
             and _beyond(session.capabilities, following) is None
         )
 
 
-def _beyond(capabilities: Capabilities, written: _Written) -> Rejected | None:
+def _beyond(capabilities: Capabilities, mail: Written) -> Rejected | None:
     """What this server cannot take, known before a word is said."""
-    to, content = written.to, written.content
+    to, content = mail.to, mail.content
     if to.needs_utf8 and not capabilities.utf8:
         reason = f"{to.address} needs a mail server with SMTPUTF8 (RFC 6531), and ours has none"
         return Rejected(scope=FailureScope.ADDRESS, code="smtputf8_missing", reason=reason)
@@ -282,14 +267,14 @@ def _beyond(capabilities: Capabilities, written: _Written) -> Rejected | None:
     return None
 
 
-def _envelope(capabilities: Capabilities, sender: Mailbox, written: _Written) -> Envelope:
-    to, mail = written.to, f"MAIL FROM:<{sender.address}>"
+def _envelope(capabilities: Capabilities, sender: Mailbox, mail: Written) -> Envelope:
+    to, words = mail.to, f"MAIL FROM:<{sender.address}>"
     if capabilities.announces_size:
-        mail += f" SIZE={written.content.size}"
+        words += f" SIZE={mail.content.size}"
     if to.needs_utf8:
         # The To header is raw UTF-8 then, so the content is no longer 7 bit (RFC 6531 §3.1 asks for 8BITMIME as well).
-        mail += " BODY=8BITMIME SMTPUTF8" if capabilities.eight_bit else " SMTPUTF8"
-    return Envelope(mail=mail.encode("ascii"), rcpt=f"RCPT TO:<{to.address}>".encode())
+        words += " BODY=8BITMIME SMTPUTF8" if capabilities.eight_bit else " SMTPUTF8"
+    return Envelope(mail=words.encode("ascii"), rcpt=f"RCPT TO:<{to.address}>".encode())
 
 
 async def _part_from(sessions: list[Session]) -> None:

@@ -100,6 +100,9 @@ class SmsChannel:
     def __repr__(self) -> str:
         return f"SmsChannel({self._account_sid})"
 
+    def prepared(self, message: SmsMessage) -> SmsMessage:
+        return message
+
     @asynccontextmanager
     async def lane(self) -> AsyncIterator["SmsChannel"]:
         """One allowed call. At first, and after no connection was had, the route is tried before. Raises RouteDown."""

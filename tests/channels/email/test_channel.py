@@ -9,6 +9,7 @@ import pytest
 
 from outagecast.channels.base import Channel, RouteDown
 from outagecast.channels.email import EmailChannel
+from outagecast.channels.email.written import Mail
 from outagecast.domain.delivery import Accepted, Deferred, FailureScope, Outcome, Rejected
 from outagecast.domain.message import EmailMessage
 from tests.support.mails import MAIL, channel_to, mail, send
@@ -26,7 +27,7 @@ def encrypting(**changes: object) -> ScriptedServer:
     return ScriptedServer(tls=tls, host="localhost", **changes)  # type: ignore[arg-type]
 
 
-def as_channel(channel: EmailChannel) -> Channel[EmailMessage]:
+def as_channel(channel: EmailChannel) -> Channel[Mail]:
     """The type checker's word that it has the common shape."""
     return channel
 
