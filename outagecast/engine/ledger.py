@@ -19,12 +19,14 @@ from outagecast.engine.crashpoints import Boundary, Crash, never, transact
 from outagecast.storage import deliveries, outages
 from outagecast.storage.deliveries import Claim, Finish, Mark
 from outagecast.storage.engine import Connection, Database, DatabaseFault
+from outagecast.storage.writer import Writer
 
 log = structlog.get_logger(__name__)
 GATHER = 0.004
 """Seconds a transaction waits for the other lanes' marks: a commit costs about as much, and one for ten beats ten
 for one.
 """
+
 PAUSE_AFTER_FAULT = 0.5
 """Seconds between tries while the database refuses to write (full, locked, gone)."""
 
@@ -64,7 +66,7 @@ class Ledger:
         crash: Crash = never,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self._writer = db.writer()
+        self._writers = [db.writer() for _ in range(db.writers_at_once)]
         self._clock = clock
         self._crash = crash
         self._on_change = on_change
@@ -73,8 +75,11 @@ class Ledger:
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
+        self._writes: set[asyncio.Task[None]] = set()
         self._full = asyncio.Event()
         self._lanes = 0
+        self._marking = 0
+        """Lanes whose marks are being written."""
         self.faults = 0
         """Transactions the database refused since the start."""
 
@@ -90,7 +95,9 @@ class Ledger:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        await self._writer.close()
+        await asyncio.gather(*self._writes, return_exceptions=True)
+        for writer in self._writers:
+            await writer.close()
 
     async def settled(self) -> None:
         """Until everything handed in so far is durable."""
@@ -138,14 +145,17 @@ class Ledger:
         while True:
             await self._wake.wait()
             await self._gather()
+            while not self._writers:
+                await asyncio.wait(self._writes, return_when=asyncio.FIRST_COMPLETED)
             self._wake.clear()
             batch, self._next = self._next, _Batch()
-            await self._write(batch)
-            if not self._next:
-                self._idle.set()
+            self._marking += len(batch.marks)
+            write = asyncio.create_task(self._write(self._writers.pop(), batch), name="ledger-write")
+            self._writes.add(write)
+            write.add_done_callback(self._writes.discard)
 
     def _look_if_full(self) -> None:
-        if len(self._next.marks) >= self._lanes:
+        if len(self._next.marks) >= (self._lanes - self._marking):
             self._full.set()
 
     async def _gather(self) -> None:
@@ -158,9 +168,18 @@ class Ledger:
             finally:
                 enough.cancel()
 
-    async def _write(self, batch: _Batch) -> None:
+    async def _write(self, writer: Writer, batch: _Batch) -> None:
         try:
-            allowed = await self._commit(batch)
+            await self._write_by(writer, batch)
+        finally:
+            self._writers.append(writer)
+            self._marking -= len(batch.marks)
+            if not self._next and len(self._writes) <= 1:  # this one alone
+                self._idle.set()
+
+    async def _write_by(self, writer: Writer, batch: _Batch) -> None:
+        try:
+            allowed = await self._commit(writer, batch)
         except (DatabaseFault, OSError) as fault:
             self.faults += 1
             log.error("ledger_refused", error=str(fault.__cause__ or fault)[:200])
@@ -204,7 +223,7 @@ class Ledger:
         self._next.suppressions[:0] = batch.suppressions
         self._ring()
 
-    async def _commit(self, batch: _Batch) -> set[int]:
+    async def _commit(self, writer: Writer, batch: _Batch) -> set[int]:
         now = self._clock()
 
         async def work(conn: Connection) -> set[int]:
@@ -219,7 +238,7 @@ class Ledger:
                 await deliveries.give_back(conn, [c for c, due in batch.returned if due == due_at], due_at)
             return await deliveries.mark(conn, [mark for mark, future in batch.marks if not future.done()], now)
 
-        return await transact(self._writer, self._crash, Boundary.LEDGER, work)
+        return await transact(writer, self._crash, Boundary.LEDGER, work)
 
 
 def _lines(batch: _Batch, now: datetime) -> list[dict[str, Any]]:

@@ -337,14 +337,24 @@ async def finish(conn: AsyncConnection, finishes: Sequence[Finish]) -> None:
         ended = at if f.state is S.ACCEPTED or f.state is S.FAILED else None
         due = None if f.due_at is None else to_micros(f.due_at)
         on_the_wire = None if f.state is S.PLANNED else at
+        code, detail = _keepable(f.code), _keepable(f.detail)
+        provider_id = None if f.provider_id is None else _keepable(f.provider_id)
         rows.append(
-            (f.id, f.fence, f.state.value, f.reason, f.code, f.detail, f.provider_id, due, on_the_wire, ended,
-             int(ambiguous))
-        )  # fmt: skip
-        ends.append((f.key, at, f.outcome, f.code, f.detail, f.provider_id, ambiguous))
+            (f.id, f.fence, f.state.value, f.reason, code, detail, provider_id, due, on_the_wire, ended, int(ambiguous))
+        )
+        ends.append((f.key, at, f.outcome, code, detail, provider_id, ambiguous))
     await run(conn, _FINISH, rows)
     await _end_outdated(conn, [f for f in finishes if f.state is S.PLANNED])
     await run(conn, _END_ATTEMPT, ends)
+
+
+def _keepable(said: str) -> str:
+    """What a server said, without what PostgreSQL cannot keep: a NUL, half a surrogate pair. One such word would be
+    tried again for ever.
+    """
+    if said.isascii() and "\0" not in said:
+        return said
+    return said.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 _AFTER_THE_WIRE = TRANSITIONS[S.TRANSMITTING]

@@ -4,9 +4,8 @@ postgresql.py.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
@@ -144,7 +143,7 @@ class Database:
         """A transaction with many statements, whole in one worker thread: no hop to a thread and back for each of them,
         and nothing of it on the event loop. `work` may await nothing but its connection, which ends with it.
         """
-        async with self._place(access):
+        async with self._sides if access == "beside" else self._writer:
             # Not to_thread, whose task costs as much as a message.
             running = asyncio.get_running_loop().run_in_executor(None, self._transact, work, access)
             self._in_flight.add(running)
@@ -161,9 +160,18 @@ class Database:
             with conn.begin():
                 return complete(work(cast(Connection, ThreadConnection(conn))))
 
+    @property
+    def writers_at_once(self) -> int:
+        """How many writers gain by each other: on SQLite there is one place."""
+        return 2 if self.is_postgresql else 1
+
     def writer(self) -> Writer:
         """For one who writes all the time, beside the others; to be closed before the database is."""
-        return Writer(self._in_threads, partial(self._place, "beside"))
+        settle = postgresql.for_rows_by_number if self.is_postgresql else _as_it_is
+        return Writer(self._in_threads, self._sides, self._turn_of_thread, settle)
+
+    def _turn_of_thread(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._turns is None else self._turns.turn_of_thread()
 
     def _landed(self, running: asyncio.Future[Any]) -> None:
         self._in_flight.discard(running)
@@ -171,7 +179,7 @@ class Database:
             running.exception()  # looked at, for whoever was cancelled while he waited does not
 
     def _transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]], access: Access) -> T:
-        with self._in_threads.connect() as plain:
+        with self._turn_of_thread(), self._in_threads.connect() as plain:
             conn = plain.execution_options(outagecast_access=access)
             with conn.begin():
                 return complete(work(cast(Connection, ThreadConnection(conn))))
@@ -206,6 +214,10 @@ class Database:
         self._in_threads.dispose()
         if self._turns is not None:
             self._turns.close()
+
+
+def _as_it_is(_conn: SyncConnection) -> None:
+    """SQLite has no settings for a single statement's plan, and keeps its statements as they are."""
 
 
 SIDES = 4

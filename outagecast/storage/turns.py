@@ -11,12 +11,17 @@ import contextlib
 import fcntl
 import os
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic, sleep
 
 PATIENCE = timedelta(seconds=5)
+AGAIN_AFTER = 0.0001
+"""Seconds between tries of a thread: a tenth of a commit. A thread of its own that sleeps in the kernel's queue costs
+more to start than that.
+"""
 
 
 class Turns:
@@ -30,6 +35,8 @@ class Turns:
         self._wanted = False
         self._is_stuck = False
         """Whether patience was lost: until our turn comes at last, SQLite alone decides."""
+        self._is_stuck_until = 0.0
+        """The same for threads: the monotonic second until which they do not wait."""
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -50,6 +57,30 @@ class Turns:
             finally:
                 if waited_for is not None:
                     os.close(waited_for)
+
+    @contextmanager
+    def turn_of_thread(self) -> Iterator[None]:
+        """The same, waited for on the spot by a worker thread."""
+        try:
+            handle = _open(self._path)
+        except OSError:
+            yield
+            return
+        try:
+            self._try_until_ours(handle)
+            yield
+        finally:
+            os.close(handle)  # and with it the lock, if we have it
+
+    def _try_until_ours(self, handle: int) -> None:
+        until = monotonic() + (0.0 if self._is_stuck_until > monotonic() else self._patience)
+        while not _take_at_once(handle):
+            if monotonic() >= until:
+                # Nobody waits for whoever stands still twice in a row.
+                self._is_stuck_until = max(self._is_stuck_until, monotonic() + self._patience)
+                return
+            sleep(AGAIN_AFTER)
+        self._is_stuck_until = 0.0
 
     def close(self) -> None:
         if self._handle is not None:

@@ -7,7 +7,7 @@ transaction, that had cost each of them as much as its own rows do.
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar, cast
@@ -23,11 +23,21 @@ Job = Callable[[], None]
 
 
 class Writer:
-    """One transaction after the other, `beside` those of others (storage/engine.py). `place`: until it is our turn."""
+    """One transaction after the other, `beside` those of others (storage/engine.py). `place`: until there is room among
+    those of this process; `turn`: among other processes. `settle` is told of every new connection.
+    """
 
-    def __init__(self, engine: Engine, place: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        place: AbstractAsyncContextManager[None],
+        turn: Callable[[], AbstractContextManager[None]],
+        settle: Callable[[SyncConnection], None],
+    ) -> None:
         self._engine = engine
         self._place = place
+        self._turn = turn
+        self._settle = settle
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._conn: SyncConnection | None = None
@@ -35,7 +45,7 @@ class Writer:
     async def transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
         """As `Database.transact`: whole in the thread, and to its end even where nobody waits for it any more."""
         loop = asyncio.get_running_loop()
-        async with self._place():
+        async with self._place:
             done: asyncio.Future[T] = loop.create_future()
 
             def tell(answer: T | None, error: BaseException | None) -> None:
@@ -80,8 +90,10 @@ class Writer:
     def _transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
         try:
             if self._conn is None:
-                self._conn = self._engine.connect().execution_options(outagecast_access="beside")
-            with self._conn.begin():
+                self._conn = self._engine.connect()
+                self._settle(self._conn)
+                self._conn = self._conn.execution_options(outagecast_access="beside")
+            with self._turn(), self._conn.begin():
                 return complete(work(cast(Connection, ThreadConnection(self._conn))))
         except BaseException:
             self._part()  # whatever went wrong, the next one begins with a connection that is sound

@@ -213,6 +213,7 @@ class _FullDisk:
 
     def __init__(self, tiny: TinyProvider) -> None:
         self._tiny = tiny
+        self._writer = tiny.ledger._writers[0]
 
     async def fill(self) -> None:
         async with self._tiny.db.read() as conn:
@@ -226,7 +227,7 @@ class _FullDisk:
         async def work(conn: Any) -> None:
             await conn.execute(text(f"PRAGMA max_page_count={pages}"))
 
-        await self._tiny.ledger._writer.transact(work)
+        await self._writer.transact(work)
         await self._tiny.db.transact(work)
         async with self._tiny.db.write() as conn:
             await conn.execute(text(f"PRAGMA max_page_count={pages}"))

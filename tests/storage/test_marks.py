@@ -12,11 +12,10 @@ from outagecast.domain.delivery import DeliveryState
 from outagecast.storage import deliveries
 from outagecast.storage.deliveries import Finish, Mark
 from outagecast.storage.engine import Connection, DatabaseFault
-from outagecast.storage.value_tables import PART
 from tests.support.tiny_provider import EMAIL, TinyProvider, tiny_provider
 
 S = DeliveryState
-MANY = PART * 2 + 3
+PART, MANY = 16, 35
 
 
 @pytest.fixture
