@@ -42,7 +42,7 @@ from outagecast.engine.seals import SEAL_EVERY, Seals
 from outagecast.engine.sent_words import SentWords
 from outagecast.parts import make_hook, make_oidc, make_reconcilers, make_routes, make_twilio
 from outagecast.resources import templates_folder
-from outagecast.storage import deliveries, outages
+from outagecast.storage import claims, deliveries, outages
 from outagecast.storage.due import what_is_due
 from outagecast.storage.engine import DatabaseFault
 from outagecast.storage.presence import make_presence
@@ -281,7 +281,7 @@ class Daemon:
             await self.promises.keep()
         if due.stale:
             async with boundary(core.db, self._crash, Boundary.EXPIRE) as conn:
-                await deliveries.expire(conn, core.house.clock())
+                await claims.expire(conn, core.house.clock())
 
     async def _slow_tick(self) -> None:
         if self.role is not Role.SENDER:

@@ -10,7 +10,7 @@ from outagecast.domain.errors import Forbidden, Invalid
 from outagecast.domain.outage import Actor, Role
 from outagecast.domain.throttle import start_of_day
 from outagecast.engine.house import House
-from outagecast.storage import deliveries, outages
+from outagecast.storage import claims, outages
 from outagecast.storage.engine import Connection
 
 _LINK = re.compile(r"https?://[^\s<>\"')]+", re.IGNORECASE)
@@ -53,7 +53,7 @@ class Brakes:
                 return Brake.CUSTOMERS_PER_HOUR
         if not safety.sms_per_day or not texts:
             return None
-        used = await deliveries.texts_since(conn, start_of_day(now))
+        used = await claims.texts_since(conn, start_of_day(now))
         return Brake.SMS_PER_DAY if used + texts > safety.sms_per_day else None
 
     def foreign_link(self, message: str) -> str | None:

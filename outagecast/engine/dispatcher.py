@@ -39,9 +39,10 @@ from outagecast.engine.house import House
 from outagecast.engine.ledger import Ledger, Suppression
 from outagecast.engine.pacing import LATE, Pace
 from outagecast.engine.ready import Queue, Ready
-from outagecast.storage import deliveries, outages, rates
-from outagecast.storage.deliveries import Claim, Finish, Mark
+from outagecast.storage import claims, deliveries, outages, rates
+from outagecast.storage.claims import Claim
 from outagecast.storage.engine import Connection, DatabaseFault
+from outagecast.storage.wire import Finish, Mark
 
 log = structlog.get_logger(__name__)
 BATCH = 400
@@ -204,7 +205,7 @@ class Dispatcher:
 
         async def work(conn: Connection) -> tuple[Sequence[Any], int]:
             async def claim(most: int) -> Sequence[Any]:
-                return await deliveries.claim(
+                return await claims.claim(
                     conn, channel=self._name, owner=self._owner, now=now, until=until, count=most, turn=turn
                 )
 
@@ -240,7 +241,7 @@ class Dispatcher:
         if self._name is not ChannelName.SMS or not self._house.safety.sms_per_day:
             return 0
         await rates.alone(conn, "sms_per_day")
-        return await deliveries.texts_since(conn, start_of_day(now)) + await deliveries.texts_claimed(conn)
+        return await claims.texts_since(conn, start_of_day(now)) + await claims.texts_claimed(conn)
 
     async def _cap(self, rows: list[Any], used: int, now: datetime) -> list[Any]:
         """`sms_per_day` holds for what the daemon says by itself as well; the end of an outage is exempt. `used`:
@@ -259,7 +260,7 @@ class Dispatcher:
                 capped.append(Claim(id=row.id, fence=row.fence))
         if capped:
             async with boundary(self._house.db, self._crash, Boundary.CAP) as conn:
-                await deliveries.end_leased(conn, capped, DeliveryState.CAPPED, EndReason.SMS_PER_DAY.value, now)
+                await claims.end_leased(conn, capped, DeliveryState.CAPPED, EndReason.SMS_PER_DAY.value, now)
         return kept
 
     async def _revisions(self, rows: Sequence[Any]) -> dict[tuple[str, int], Any]:
@@ -312,7 +313,7 @@ class Dispatcher:
         async with self._house.db.write() as conn:
             for row, why in broken:
                 claim = Claim(id=row.id, fence=row.fence)
-                await deliveries.end_leased(conn, [claim], DeliveryState.FAILED, EndReason.REJECTED.value, now, why)
+                await claims.end_leased(conn, [claim], DeliveryState.FAILED, EndReason.REJECTED.value, now, why)
                 await outages.record(
                     conn,
                     at=now,

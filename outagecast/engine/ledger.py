@@ -16,9 +16,10 @@ import structlog
 from outagecast.domain.delivery import DeliveryState
 from outagecast.domain.timeline import Happened
 from outagecast.engine.crashpoints import Boundary, Crash, never, transact
-from outagecast.storage import deliveries, outages
-from outagecast.storage.deliveries import Claim, Finish, Mark
+from outagecast.storage import claims, deliveries, outages, wire
+from outagecast.storage.claims import Claim
 from outagecast.storage.engine import Connection, Database, DatabaseFault
+from outagecast.storage.wire import Finish, Mark
 from outagecast.storage.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -227,16 +228,16 @@ class Ledger:
         now = self._clock()
 
         async def work(conn: Connection) -> set[int]:
-            await deliveries.finish(conn, [finish for finish, _ in batch.finishes])
+            await wire.finish(conn, [finish for finish, _ in batch.finishes])
             for s in batch.suppressions:
                 await deliveries.suppress_address(conn, s.address_id, s.reason, s.code, now)
             await outages.record_many(conn, _lines(batch, now))
             if batch.refused:
-                await deliveries.suppress_leased(conn, batch.refused, now)
-                await deliveries.give_back(conn, batch.refused)
+                await claims.suppress_leased(conn, batch.refused, now)
+                await claims.give_back(conn, batch.refused)
             for due_at in {due for _, due in batch.returned}:
-                await deliveries.give_back(conn, [c for c, due in batch.returned if due == due_at], due_at)
-            return await deliveries.mark(conn, [mark for mark, future in batch.marks if not future.done()], now)
+                await claims.give_back(conn, [c for c, due in batch.returned if due == due_at], due_at)
+            return await wire.mark(conn, [mark for mark, future in batch.marks if not future.done()], now)
 
         return await transact(writer, self._crash, Boundary.LEDGER, work)
 

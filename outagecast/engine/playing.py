@@ -34,9 +34,9 @@ from outagecast.engine.promises import Promises
 from outagecast.engine.reckoning import Reckoner
 from outagecast.engine.settings import SafetySettings
 from outagecast.engine.waves import Waves
-from outagecast.storage import deliveries, outages, rehearsing
-from outagecast.storage.deliveries import Finish, Mark
+from outagecast.storage import claims, outages, rehearsing, wire
 from outagecast.storage.engine import Connection
+from outagecast.storage.wire import Finish, Mark
 
 SILENT_FOR = timedelta(hours=24)
 """How long a script without an end is played on at the most: by then the slow holding notice has come round."""
@@ -141,10 +141,10 @@ class Player:
             self._say(played)
         await self._promises.keep()
         async with self._house.db.read() as conn:
-            stale = await deliveries.stale(conn, self._clock.now)
+            stale = await claims.stale(conn, self._clock.now)
         if stale:
             async with self._house.db.write() as conn:
-                await deliveries.expire(conn, self._clock.now)
+                await claims.expire(conn, self._clock.now)
         self._say(played)
 
     async def _act(self, played: Played, step: Step, actor: Actor) -> None:
@@ -218,7 +218,7 @@ class Player:
 
     async def _one_batch(self, conn: Connection, channel: ChannelName, count: int) -> int:
         now = self._clock.now
-        rows = await deliveries.claim(
+        rows = await claims.claim(
             conn, channel=channel, owner="rehearsal", now=now, until=now + timedelta(minutes=5), count=count
         )
         marks = [
@@ -226,11 +226,11 @@ class Player:
             for place, row in enumerate(rows)
         ]
         self._keys += len(marks)
-        allowed = await deliveries.mark(conn, marks, now) if marks else set()
-        refused = [deliveries.Claim(id=mark.id, fence=mark.fence) for mark in marks if mark.id not in allowed]
-        await deliveries.suppress_leased(conn, refused, now)
-        await deliveries.give_back(conn, refused, now + SECOND)
-        await deliveries.finish(conn, [_taken(mark, now) for mark in marks if mark.id in allowed])
+        allowed = await wire.mark(conn, marks, now) if marks else set()
+        refused = [claims.Claim(id=mark.id, fence=mark.fence) for mark in marks if mark.id not in allowed]
+        await claims.suppress_leased(conn, refused, now)
+        await claims.give_back(conn, refused, now + SECOND)
+        await wire.finish(conn, [_taken(mark, now) for mark in marks if mark.id in allowed])
         return len(allowed)
 
     def _rate(self, channel: ChannelName) -> float:

@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from outagecast.storage.deliveries import Claim
+from outagecast.storage.claims import Claim
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

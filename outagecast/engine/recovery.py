@@ -19,7 +19,7 @@ from outagecast.engine.crashpoints import Boundary, Crash, boundary, never
 from outagecast.engine.house import House
 from outagecast.engine.receipts import Receipts
 from outagecast.engine.words import WordSmith
-from outagecast.storage import deliveries, outages
+from outagecast.storage import claims, deliveries, outages, wire
 from outagecast.storage.batches import Record
 from outagecast.storage.engine import Connection
 
@@ -77,7 +77,7 @@ class Recovery:
         """
         await self.take_over_from_the_dead()
         async with self._house.db.read() as conn:
-            lapsed = await deliveries.abandoned(conn, now=self._house.clock(), alive=self._owner)
+            lapsed = await claims.abandoned(conn, now=self._house.clock(), alive=self._owner)
         if lapsed:
             await self._take_over(why=LAPSED)
         await self._reconcile()
@@ -94,7 +94,7 @@ class Recovery:
         until = self._house.clock() + self._house.stretch(self._house.delivery.lease)
 
         async def work(conn: Connection) -> None:
-            await deliveries.renew(conn, self._owner, until)
+            await claims.renew(conn, self._owner, until)
 
         await self._house.db.transact(work, "beside")
 
@@ -102,8 +102,8 @@ class Recovery:
         now = self._house.clock()
         whose: dict[str, Any] = {"alive": self._owner, "all_others": all_others, "gone": gone}
         async with boundary(self._house.db, self._crash, Boundary.TAKE_OVER) as conn:
-            freed = await deliveries.release_leases(conn, now=now, **whose)
-            orphans = await deliveries.orphans(conn, now=now, **whose)
+            freed = await claims.release_leases(conn, now=now, **whose)
+            orphans = await claims.orphans(conn, now=now, **whose)
             if orphans:
                 await deliveries.make_ambiguous(conn, orphans, now, why, "nobody knows whether it was taken")
                 await outages.record_many(conn, [_line(row, now, why) for row in orphans])
@@ -205,9 +205,9 @@ class Recovery:
     async def _still_holds(self, conn: Any, row: Record, now: datetime) -> bool:
         if row.expires_at is not None and row.expires_at <= now:
             return False
-        if await deliveries.spoken_since(conn, row):
+        if await wire.spoken_since(conn, row):
             return False
-        if await deliveries.contradicted(conn, [row]):
+        if await wire.contradicted(conn, [row]):
             return False
         outage = await outages.get(conn, row.outage_id)
         ended = outage is None or OutageStatus(outage.status) not in OPEN

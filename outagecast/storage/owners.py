@@ -8,7 +8,7 @@ from sqlalchemy import and_, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.storage.batches import Record
-from outagecast.storage.deliveries import IN_FLIGHT
+from outagecast.storage.guards import IN_FLIGHT
 from outagecast.storage.tables import daemons, deliveries
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from outagecast.domain.delivery import TRANSITIONS, DeliveryState, ReceiptState
 from outagecast.domain.outage import Actor
 from outagecast.domain.timeline import Happened
+from outagecast.storage import claims
 from outagecast.storage import deliveries as outbox
 from outagecast.storage.driver import execute_many
 from outagecast.storage.tables import attempts, deliveries, revisions, timeline, waves
@@ -34,8 +35,8 @@ async def undecided(conn: AsyncConnection, found_at: datetime) -> int:
 
 async def free_leases(conn: AsyncConnection, now: datetime, actor: Actor) -> None:
     """Nobody sends on a held database: what is leased is free, what was being written is unknown."""
-    await outbox.release_leases(conn, now=now, alive="", all_others=True)
-    orphans = await outbox.orphans(conn, now=now, alive="", all_others=True)
+    await claims.release_leases(conn, now=now, alive="", all_others=True)
+    orphans = await claims.orphans(conn, now=now, alive="", all_others=True)
     await outbox.make_ambiguous(conn, orphans, now, CODE, "nobody knows whether it was taken")
     await _note_unknown(conn, orphans, now, actor)
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.domain.timeline import Happened
 from outagecast.storage.batches import Record
-from outagecast.storage.deliveries import may_go
+from outagecast.storage.guards import may_go
 from outagecast.storage.tables import deliveries, meta, route_states, timeline
 
 # In the very words of the partial indexes: SQLite would not use one, or would look at each row besides.

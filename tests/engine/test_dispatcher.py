@@ -15,7 +15,7 @@ from outagecast.domain.delivery import Accepted, Ambiguous, Deferred, FailureSco
 from outagecast.domain.outage import Change, Ending
 from outagecast.engine.ready import Ready
 from outagecast.engine.settings import DeliverySettings, SafetySettings
-from outagecast.storage import deliveries
+from outagecast.storage import claims
 from tests.support.tiny_provider import ANN, EMAIL, SMS, ScriptedChannel, TinyProvider, mail_of, phone_of, tiny_provider
 
 QUICK = DeliverySettings(probe_after="100ms", retry_after=["1m"])  # type: ignore[arg-type]
@@ -76,7 +76,7 @@ async def test_no_lane_counts_as_busy_without_a_message(tiny: TinyProvider) -> N
     now = tiny.clock()
     async with tiny.db.write() as conn:
         until = now + timedelta(minutes=2)
-        rows = await deliveries.claim(conn, channel=EMAIL, owner="here", now=now, until=until, count=2)
+        rows = await claims.claim(conn, channel=EMAIL, owner="here", now=now, until=until, count=2)
     ready = [
         Ready(row=row, message=tiny.words.message(row, {}, key), key=key) for row in rows if (key := tiny.new_key())
     ]

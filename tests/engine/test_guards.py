@@ -11,8 +11,8 @@ from sqlalchemy import update
 from outagecast.domain.delivery import DeliveryState
 from outagecast.domain.message import ChannelName
 from outagecast.domain.outage import Change
-from outagecast.storage import backup, deliveries, tables
-from outagecast.storage.deliveries import Finish, Mark
+from outagecast.storage import backup, claims, deliveries, tables, wire
+from outagecast.storage.wire import Finish, Mark
 from tests.support.tiny_provider import ANN, EMAIL, SMS, TinyProvider, tiny_provider
 
 
@@ -26,7 +26,7 @@ async def tiny(tmp_path: Path) -> AsyncIterator[TinyProvider]:
 async def claim_all(tiny: TinyProvider, owner: str, channel: ChannelName = EMAIL) -> list[Any]:
     now = tiny.clock()
     async with tiny.db.write() as conn:
-        rows = await deliveries.claim(
+        rows = await claims.claim(
             conn, channel=channel, owner=owner, now=now, until=now + timedelta(minutes=2), count=10
         )
     return list(rows)
@@ -41,7 +41,7 @@ async def mark(tiny: TinyProvider, row: Any) -> Mark | None:
     """The mark, None where it was refused."""
     wanted = Mark(id=row.id, fence=row.fence, key=tiny.new_key(), number=row.attempt + 1, at=tiny.clock())
     async with tiny.db.write() as conn:
-        allowed = await deliveries.mark(conn, [wanted], tiny.clock())
+        allowed = await wire.mark(conn, [wanted], tiny.clock())
     return wanted if row.id in allowed else None
 
 
@@ -51,7 +51,7 @@ async def finish(tiny: TinyProvider, mark: Mark, state: DeliveryState, due_at: d
         detail="", due_at=due_at,
     )  # fmt: skip
     async with tiny.db.write() as conn:
-        await deliveries.finish(conn, [done])
+        await wire.finish(conn, [done])
 
 
 async def say(tiny: TinyProvider, outage: str) -> None:

@@ -21,7 +21,7 @@ from outagecast.engine.inventory import Inventory
 from outagecast.engine.retention_settings import RetentionSettings
 from outagecast.engine.seals import Seals
 from outagecast.engine.verify import verify
-from outagecast.storage import deliveries, erasure, outages, tables
+from outagecast.storage import claims, erasure, outages, tables
 from outagecast.storage.erasure import pseudonym
 from outagecast.storage.scrubbing import scrub
 from tests.support import healthy
@@ -321,7 +321,7 @@ async def test_what_waits_to_leave_is_called_off_and_what_is_leaving_is_waited_f
 
 async def test_an_unknown_fate_is_given_up_on_with_its_words(lived: Built) -> None:
     async with lived.db.write() as conn:
-        leased = await deliveries.claim(
+        leased = await claims.claim(
             conn, channel=ChannelName.EMAIL, owner="x", now=lived.clock.now, until=lived.clock.now + DAY, count=1
         )
     [(row, mark)] = await lived.post.mark(list(leased))

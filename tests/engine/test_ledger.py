@@ -13,8 +13,9 @@ from sqlalchemy import text
 from outagecast.domain.delivery import DeliveryState
 from outagecast.engine.crashpoints import CrashPoint
 from outagecast.engine.ledger import Ledger
-from outagecast.storage import deliveries
-from outagecast.storage.deliveries import Claim, Finish, Mark
+from outagecast.storage import claims
+from outagecast.storage.claims import Claim
+from outagecast.storage.wire import Finish, Mark
 from tests.support.tiny_provider import EMAIL, ScriptedChannel, TinyProvider, tiny_provider
 
 S = DeliveryState
@@ -30,7 +31,7 @@ async def claimed(tiny: TinyProvider, owner: str = "here") -> list[Any]:
     now = tiny.clock()
     async with tiny.db.write() as conn:
         until = now + tiny.house.delivery.lease
-        return list(await deliveries.claim(conn, channel=EMAIL, owner=owner, now=now, until=until, count=10))
+        return list(await claims.claim(conn, channel=EMAIL, owner=owner, now=now, until=until, count=10))
 
 
 def mark_of(tiny: TinyProvider, row: Any) -> Mark:

@@ -11,10 +11,10 @@ from outagecast.domain.levels import Effect
 from outagecast.domain.outage import Declaration, ScopeEntry
 from outagecast.engine.owners import BEAT, Owners, OwnersGauge, Role, running
 from outagecast.engine.settings import DeliverySettings
-from outagecast.storage import deliveries
-from outagecast.storage.deliveries import Mark
+from outagecast.storage import claims, wire
 from outagecast.storage.refused import DatabaseRefused
 from outagecast.storage.seats import Holder
+from outagecast.storage.wire import Mark
 from tests.support.tiny_provider import ANN, EMAIL, TinyProvider, tiny_provider
 
 LEASE = timedelta(seconds=120)
@@ -66,7 +66,7 @@ class House:
     async def lease(self, owner: str, count: int = 1) -> None:
         now = self.tiny.clock()
         async with self.tiny.db.write() as conn:
-            rows = await deliveries.claim(conn, channel=EMAIL, owner=owner, now=now, until=now + LEASE, count=count)
+            rows = await claims.claim(conn, channel=EMAIL, owner=owner, now=now, until=now + LEASE, count=count)
         assert len(rows) == count
 
     async def states(self) -> dict[str, str]:
@@ -162,9 +162,9 @@ async def test_two_that_tick_at_once_say_everything_once(tmp_path: Path) -> None
         assert len(await tiny.rows()) == 6
         now = tiny.clock()
         async with tiny.db.write() as conn:
-            rows = await deliveries.claim(conn, channel=EMAIL, owner="dead", now=now, until=now, count=3)
+            rows = await claims.claim(conn, channel=EMAIL, owner="dead", now=now, until=now, count=3)
             marks = [Mark(id=row.id, fence=row.fence, key=tiny.new_key(), number=1, at=now) for row in rows]
-            assert len(await deliveries.mark(conn, marks, now)) == 3
+            assert len(await wire.mark(conn, marks, now)) == 3
         await asyncio.gather(*(each.recovery(owner=f"o{n}").look() for n, each in enumerate((tiny, other) * 3)))
         assert [row.ambiguous for row in await tiny.rows(EMAIL)] == [1, 1, 1]
         assert len(await tiny.timeline("ambiguous")) == 3

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from outagecast.domain.delivery import Ambiguous, Outcome, Receipt, ReceiptState
 from outagecast.engine.settings import DeliverySettings
-from outagecast.storage import deliveries
+from outagecast.storage import claims, wire
 from tests.support.tiny_provider import SMS, ScriptedChannel, TinyProvider, phone_of, tiny_provider
 
 QUICK = DeliverySettings(ambiguous_retry_after="1m", reconcile_after=["10s"])  # type: ignore[arg-type]
@@ -155,11 +155,11 @@ async def test_a_retry_that_was_claimed_already_is_called_off_at_its_mark(tiny: 
     now = tiny.clock()
     async with tiny.db.write() as conn:
         until = now + tiny.house.delivery.lease
-        [claimed] = await deliveries.claim(conn, channel=SMS, owner="here", now=now, until=until, count=1)
+        [claimed] = await claims.claim(conn, channel=SMS, owner="here", now=now, until=until, count=1)
     await tiny.receipts.record(receipt(key, ReceiptState.DELIVERED))
-    mark = deliveries.Mark(id=claimed.id, fence=claimed.fence, key="second", number=2, at=now)
+    mark = wire.Mark(id=claimed.id, fence=claimed.fence, key="second", number=2, at=now)
     async with tiny.db.write() as conn:
-        assert await deliveries.mark(conn, [mark], now) == set()
+        assert await wire.mark(conn, [mark], now) == set()
     assert (await row(tiny)).state == "delivered"
 
 
@@ -189,11 +189,11 @@ async def test_a_stop_between_claim_and_send_is_kept(tiny: TinyProvider) -> None
     now = tiny.clock()
     async with tiny.db.write() as conn:
         until = now + tiny.house.delivery.lease
-        [claimed] = await deliveries.claim(conn, channel=SMS, owner="here", now=now, until=until, count=1)
+        [claimed] = await claims.claim(conn, channel=SMS, owner="here", now=now, until=until, count=1)
     assert await tiny.receipts.stop(phone_of(1), "stop", "sms")
-    mark = deliveries.Mark(id=claimed.id, fence=claimed.fence, key="k", number=1, at=now)
+    mark = wire.Mark(id=claimed.id, fence=claimed.fence, key="k", number=1, at=now)
     async with tiny.db.write() as conn:
-        assert await deliveries.mark(conn, [mark], now) == set()
+        assert await wire.mark(conn, [mark], now) == set()
     found = await row(tiny)
     assert (found.state, found.reason) == ("suppressed", "opted_out")
     assert [line.why for line in await tiny.timeline("suppressed")] == ["sms"]

@@ -12,8 +12,8 @@ from outagecast.domain.delivery import Ambiguous, Deferred, FailureScope, Outcom
 from outagecast.domain.message import ChannelName
 from outagecast.domain.outage import Change, Ending
 from outagecast.engine.settings import DeliverySettings
-from outagecast.storage import deliveries
-from outagecast.storage.deliveries import Mark
+from outagecast.storage import claims, wire
+from outagecast.storage.wire import Mark
 from tests.support.tiny_provider import ANN, EMAIL, SMS, ScriptedChannel, TinyProvider, tiny_provider
 
 TIMES = DeliverySettings(ambiguous_retry_after="10m", reconcile_after=["30s", "2m"])  # type: ignore[arg-type]
@@ -32,12 +32,12 @@ async def crash_while_sending(
     now = tiny.clock()
     async with tiny.db.write() as conn:
         until = now + tiny.house.delivery.lease
-        rows = list(await deliveries.claim(conn, channel=name, owner=owner, now=now, until=until, count=100))
+        rows = list(await claims.claim(conn, channel=name, owner=owner, now=now, until=until, count=100))
         marks = [
             Mark(id=row.id, fence=row.fence, key=tiny.new_key(), number=row.attempt + 1, at=now)
             for row in rows[:marked]
         ]
-        assert len(await deliveries.mark(conn, marks, now)) == marked
+        assert len(await wire.mark(conn, marks, now)) == marked
     return rows[:marked]
 
 

@@ -32,9 +32,9 @@ from outagecast.engine.recovery import Recovery
 from outagecast.engine.route_watch import RouteWatch
 from outagecast.engine.routes import MOST_DOUBTS, Accounts
 from outagecast.engine.settings import DeliverySettings, StaffAlertSettings
-from outagecast.storage import deliveries, outages, tables
-from outagecast.storage.deliveries import Mark
+from outagecast.storage import claims, deliveries, outages, tables, wire
 from outagecast.storage.engine import Connection
+from outagecast.storage.wire import Mark
 from tests.support.routes import ordered, sending_by
 from tests.support.smtp_server import At, Drop, ScriptedServer, serving
 from tests.support.tiny_provider import ANN, EMAIL, SMS, ScriptedChannel, TinyProvider, mail_of, phone_of, tiny_provider
@@ -441,10 +441,10 @@ async def _ask(tiny: TinyProvider, outage: str, what: Ask) -> None:
 
 async def _make_ambiguous(tiny: TinyProvider, conn: Connection, row: Any, route: str) -> None:
     until = tiny.clock() + timedelta(minutes=2)
-    (claimed,) = await deliveries.claim(conn, channel=SMS, owner="here", now=tiny.clock(), until=until, count=1)
+    (claimed,) = await claims.claim(conn, channel=SMS, owner="here", now=tiny.clock(), until=until, count=1)
     assert claimed.id == row.id
     mark = Mark(id=row.id, fence=claimed.fence, key=f"key-of-{row.id}", number=1, at=tiny.clock(), route=route)
-    assert await deliveries.mark(conn, [mark], tiny.clock()) == {row.id}
+    assert await wire.mark(conn, [mark], tiny.clock()) == {row.id}
     await deliveries.make_ambiguous(conn, [claimed], tiny.clock(), "crash", "nobody knows")
 
 

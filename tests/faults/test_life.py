@@ -31,7 +31,7 @@ from outagecast.domain.outage import Change, Declaration, Ending, Restoration, S
 from outagecast.domain.timeline import Happened
 from outagecast.engine.recovery import Recovery
 from outagecast.engine.verify import verify
-from outagecast.storage import deliveries, outages, tables
+from outagecast.storage import claims, outages, tables
 from tests.support import databases
 from tests.support.healthy import ANN, BEA, CUSTOMERS, MINUTE, build
 
@@ -328,7 +328,7 @@ class LifeOfOutages(RuleBasedStateMachine):
         while await built.waves.advance():
             pass
         async with built.db.write() as conn:
-            await deliveries.expire(conn, built.clock.now)
+            await claims.expire(conn, built.clock.now)
 
     def _recovery(self) -> Recovery:
         return Recovery(self._built.house, self._built.receipts, _NoWords(), {}, owner=self._built.post.owner)  # type: ignore[arg-type]

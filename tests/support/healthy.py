@@ -47,9 +47,10 @@ from outagecast.engine.settings import (
     StaffAlertSettings,
 )
 from outagecast.engine.waves import Waves
-from outagecast.storage import deliveries, outages, tables
-from outagecast.storage.deliveries import Claim, Finish, Mark
+from outagecast.storage import claims, deliveries, outages, tables, wire
+from outagecast.storage.claims import Claim
 from outagecast.storage.engine import Database
+from outagecast.storage.wire import Finish, Mark
 from tests.support.databases import numbers_go_on, opened
 
 START = datetime(2026, 3, 3, 14, 14, tzinfo=UTC)
@@ -106,7 +107,7 @@ class Post:
     async def claim(self, channel: ChannelName, count: int = 100) -> list[Any]:
         now = self._clock()
         async with self._db.write() as conn:
-            found = await deliveries.claim(
+            found = await claims.claim(
                 conn, channel=channel, owner=self.owner, now=now, until=now + 2 * MINUTE, count=count
             )
             # Whole rows: sending itself reads less of them than tests look at.
@@ -118,10 +119,10 @@ class Post:
         now = self._clock()
         marks = [Mark(id=r.id, fence=r.fence, key=next(self._keys), number=r.attempt + 1, at=now) for r in rows]
         async with self._db.write() as conn:
-            allowed = await deliveries.mark(conn, marks, now)
+            allowed = await wire.mark(conn, marks, now)
             refused = [Claim(id=m.id, fence=m.fence) for m in marks if m.id not in allowed]
-            await deliveries.suppress_leased(conn, refused, now)
-            await deliveries.give_back(conn, refused, now + MINUTE)
+            await claims.suppress_leased(conn, refused, now)
+            await claims.give_back(conn, refused, now + MINUTE)
         return [(row, mark) for row, mark in zip(rows, marks, strict=True) if mark.id in allowed]
 
     async def _finish(self, row: Any, mark: Mark, state: S) -> None:
@@ -133,7 +134,7 @@ class Post:
             reason="rejected" if state is S.FAILED else None, due_at=now + MINUTE if state is S.PLANNED else None,
         )  # fmt: skip
         async with self._db.write() as conn:
-            await deliveries.finish(conn, [finish])
+            await wire.finish(conn, [finish])
             if state is S.AMBIGUOUS:
                 line = {
                     "at": now, "what": "ambiguous", "outage_id": row.outage_id, "why": "250", "actor_kind": "daemon",

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from outagecast.domain.delivery import DeliveryState
-from outagecast.storage import deliveries
-from outagecast.storage.deliveries import Finish, Mark
+from outagecast.storage import claims, wire
 from outagecast.storage.engine import Connection, DatabaseFault
+from outagecast.storage.wire import Finish, Mark
 from tests.support.tiny_provider import EMAIL, TinyProvider, tiny_provider
 
 S = DeliveryState
@@ -30,7 +30,7 @@ async def claim(tiny: TinyProvider) -> list[Any]:
 
     async def work(conn: Connection) -> list[Any]:
         until = now + timedelta(minutes=2)
-        return list(await deliveries.claim(conn, channel=EMAIL, owner="here", now=now, until=until, count=MANY))
+        return list(await claims.claim(conn, channel=EMAIL, owner="here", now=now, until=until, count=MANY))
 
     return await tiny.db.transact(work)
 
@@ -44,7 +44,7 @@ def marks_of(tiny: TinyProvider, rows: list[Any]) -> list[Mark]:
 
 
 async def mark(tiny: TinyProvider, marks: list[Mark]) -> set[int]:
-    return await tiny.db.transact(lambda conn: deliveries.mark(conn, marks, tiny.clock()))
+    return await tiny.db.transact(lambda conn: wire.mark(conn, marks, tiny.clock()))
 
 
 def finish_of(tiny: TinyProvider, mark: Mark, state: S) -> Finish:
@@ -93,7 +93,7 @@ async def test_each_outcome_goes_to_its_own_row(tiny: TinyProvider) -> None:
     await tiny.change(marks[-1].id, fence=99)  # another has taken it over meanwhile
 
     async def work(conn: Connection) -> None:
-        await deliveries.finish(conn, finishes)
+        await wire.finish(conn, finishes)
 
     await tiny.db.transact(work)
     rows = await tiny.rows(EMAIL)
@@ -115,7 +115,7 @@ async def test_a_database_that_refuses_says_so_in_the_common_words(tiny: TinyPro
 
     async def work(conn: Connection) -> None:
         await conn.execute(text("DROP TABLE attempts"))
-        await deliveries.mark(conn, marks, tiny.clock())
+        await wire.mark(conn, marks, tiny.clock())
 
     with pytest.raises(DatabaseFault):
         await tiny.db.transact(work)
