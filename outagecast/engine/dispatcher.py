@@ -7,11 +7,11 @@ them. A route that is down stops all lanes at once, gives the rows back and is p
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -27,40 +27,22 @@ from outagecast.domain.delivery import (
     RetryPolicy,
     after,
 )
-from outagecast.domain.message import ChannelName, Message
-from outagecast.domain.notices import END_KINDS, NoticeKind
-from outagecast.domain.outage import DAEMON
+from outagecast.domain.message import ChannelName
+from outagecast.domain.notices import NoticeKind
 from outagecast.domain.routes import Admission, Breaker, Carries, admission, doubted, fell, is_silent, rose
 from outagecast.domain.suppression import EndReason, SuppressReason
-from outagecast.domain.throttle import Bucket, admit, start_of_day
-from outagecast.domain.timeline import Happened
-from outagecast.engine.crashpoints import Boundary, Crash, CrashPoint, boundary, never, transact
+from outagecast.domain.throttle import Bucket, admit
+from outagecast.engine.crashpoints import Crash, CrashPoint, never
+from outagecast.engine.feeder import Feeder, Words
 from outagecast.engine.house import House
 from outagecast.engine.ledger import Ledger, Suppression
 from outagecast.engine.pacing import LATE, Pace
 from outagecast.engine.ready import Queue, Ready
-from outagecast.storage import claims, deliveries, outages, rates
-from outagecast.storage.claims import Claim
-from outagecast.storage.engine import Connection, DatabaseFault
 from outagecast.storage.wire import Finish, Mark
 
 log = structlog.get_logger(__name__)
-BATCH = 400
-"""Rows a claim takes: one statement for many, yet a small part of a wave to give back when something changes."""
-RENDER = 40
-"""Messages rendered per hop to the worker thread: about ten milliseconds."""
 IMPATIENCE = 2.0
 """Seconds after which a message that waits behind another one on its lane may go by another lane."""
-POLL = 0.5
-"""Seconds between looks at the table without a wake-up: rows committed by other processes are seen within a second."""
-
-
-class Words(Protocol):
-    """Puts claimed rows into words (engine/words.py). A row that cannot be is answered with the exception's text."""
-
-    def render(
-        self, rows: Sequence[Any], revisions: dict[tuple[str, int], Any], keys: Sequence[str]
-    ) -> list[Message | str]: ...
 
 
 class _Promise:
@@ -101,15 +83,10 @@ class Dispatcher:
         self._house = house
         self._name = name
         self._route_name = route_name
-        self._may_claim = may_claim
         self._on_route = on_route
         self._most_doubts = most_doubts
-        self._spare = spare
         self._channel = channel
-        self._words = words
         self._ledger = ledger
-        self._owner = owner
-        self._new_key = new_key
         self._jitter = jitter
         self._crash = crash
         self._on_failure = on_failure
@@ -122,13 +99,26 @@ class Dispatcher:
             give_up_after=house.delivery.give_up_after,
         )
         rate = channel.rate_per_second
-        self._pace = Pace(f"{name.value} {route_name}".strip(), rate)
         self._bucket = Bucket(per_second=rate, burst=max(1.0, min(rate, 10.0)), tokens=1.0, at=monotonic())
         self._queue = Queue()
-        self._wake = asyncio.Event()
-        self._room = asyncio.Event()
-        self._stopping = False
-        self._downs = 0
+        self._feeder = Feeder(
+            house,
+            name,
+            channel,
+            words,
+            ledger,
+            self._queue,
+            Pace(f"{name.value} {route_name}".strip(), channel.rate_per_second),
+            self,
+            owner=owner,
+            new_key=new_key,
+            crash=crash,
+            on_failure=on_failure,
+            may_claim=may_claim,
+            spare=spare,
+        )
+        self.is_closed = False
+        self.downs = 0
         self._busy = 0
         self._promises: set[_Promise] = set()
         self._impatience: asyncio.TimerHandle | None = None
@@ -142,7 +132,7 @@ class Dispatcher:
     # --- life ---
 
     def start(self) -> None:
-        self._tasks = [asyncio.create_task(self._feed(), name=f"{self._name}-feeder")]
+        self._tasks = [asyncio.create_task(self._feeder.run(), name=f"{self._name}-feeder")]
         self._tasks += [
             asyncio.create_task(self._lane_worker(), name=f"{self._name}-lane-{n}")
             for n in range(self._channel.connections)
@@ -155,12 +145,12 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Something was committed: look at once."""
-        self._wake.set()
+        self._feeder.wake()
 
     async def stop(self, patience: timedelta) -> None:
         """No new claims; what is on the wire gets its answer, what is not goes back."""
-        self._stopping = True
-        self._wake.set()
+        self.is_closed = True
+        self._feeder.wake()
         self._give_back_queue()
         self._queue.wake_all()
         with contextlib.suppress(TimeoutError):
@@ -174,171 +164,11 @@ class Dispatcher:
         self._give_back_queue()
         await self._ledger.settled()
 
-    # --- feeding ---
-
-    async def _feed(self) -> None:
-        while not self._stopping:
-            try:
-                claimed = await self._claim_some()
-            except (DatabaseFault, OSError) as fault:
-                log.error("claim_refused", channel=self._name.value, error=str(fault.__cause__ or fault)[:200])
-                claimed = 0
-            except Exception:
-                # A bug, but one that must not silence the channel: what was claimed has been given back.
-                log.exception("claim_failed", channel=self._name.value)
-                claimed = 0
-            if not claimed:
-                await self._sleep(POLL)
-
-    async def _claim_some(self) -> int:
-        await self._wait_for_room()
-        first = self._queue.first
-        if self._pace.is_taken() or (first is not None and 0.0 < first.moment < monotonic()):
-            return 0  # a route that does not keep up with its rate: what is claimed now would be late as well
-        let, turn = admission(self.route, monotonic(), self._under_way), self._may_claim()
-        if self._stopping or turn is Carries.NOTHING or let not in (Admission.ALL, Admission.ONE):
-            return 0
-        now = self._house.clock()
-        until = now + self._house.stretch(self._house.delivery.lease)
-        count = 1 if let is Admission.ONE else BATCH
-        downs = self._downs
-
-        async def work(conn: Connection) -> tuple[Sequence[Any], int]:
-            async def claim(most: int) -> Sequence[Any]:
-                return await claims.claim(
-                    conn, channel=self._name, owner=self._owner, now=now, until=until, count=most, turn=turn
-                )
-
-            rows = await self._pace.claim(conn, count, claim)
-            return rows, await self._texts(conn, now) - len(rows) if rows else 0
-
-        # In a thread: reading a batch's rows takes ten milliseconds, which the lanes would spend waiting.
-        rows, texts = await transact(self._house.db, self._crash, Boundary.CLAIM, work, "beside")
-        queued = 0
-        try:
-            rows = await self._cap(list(rows), texts, now)
-            revisions = await self._revisions(rows)
-            for start in range(0, len(rows), RENDER):
-                await self._render(rows[start : start + RENDER], revisions, downs)
-                queued = start + RENDER
-        except BaseException:
-            # Our heartbeat would keep these leases for ever; giving back is guarded, so those that were ended stay so.
-            for row in rows[queued:]:
-                self._ledger.give_back(Claim(id=row.id, fence=row.fence))
-            raise
-        return len(rows)
-
-    async def _wait_for_room(self) -> None:
-        """Claim anew when half of the last batch has left, so that lanes never run dry and little is leased ahead."""
-        while len(self._queue) > BATCH // 2 and not self._stopping:
-            self._room.clear()
-            await self._room.wait()
-
-    async def _texts(self, conn: Connection, now: datetime) -> int:
-        """Today's SMS of all daemons, those that are claimed among them; 0 where nobody asks. One claim after the other
-        counts, so that two do not both take what is left.
-        """
-        if self._name is not ChannelName.SMS or not self._house.safety.sms_per_day:
-            return 0
-        await rates.alone(conn, "sms_per_day")
-        return await claims.texts_since(conn, start_of_day(now)) + await claims.texts_claimed(conn)
-
-    async def _cap(self, rows: list[Any], used: int, now: datetime) -> list[Any]:
-        """`sms_per_day` holds for what the daemon says by itself as well; the end of an outage is exempt. `used`:
-        today's texts but for these.
-        """
-        limit = self._house.safety.sms_per_day
-        if self._name is not ChannelName.SMS or not limit or not rows:
-            return rows
-        kept: list[Any] = []
-        capped: list[Claim] = []
-        for row in rows:
-            if row.kind in _END_WORDS or row.audience == "staff" or used < limit:
-                kept.append(row)
-                used += 1
-            else:
-                capped.append(Claim(id=row.id, fence=row.fence))
-        if capped:
-            async with boundary(self._house.db, self._crash, Boundary.CAP) as conn:
-                await claims.end_leased(conn, capped, DeliveryState.CAPPED, EndReason.SMS_PER_DAY.value, now)
-        return kept
-
-    async def _revisions(self, rows: Sequence[Any]) -> dict[tuple[str, int], Any]:
-        """What the revisions of these rows say to all: frozen before there is a row, so it is read once for all."""
-        wanted = {(row.outage_id, row.revision) for row in rows}
-        if not wanted:
-            return {}
-
-        async def work(conn: Connection) -> dict[tuple[str, int], Any]:
-            return {key: await deliveries.revision_facts(conn, *key) for key in wanted}
-
-        return await self._house.db.look(work)
-
-    async def _render(self, rows: list[Any], revisions: dict[tuple[str, int], Any], downs: int) -> None:
-        """Queue these rows with their words. `downs`: how often the route had gone down when they were claimed."""
-        try:
-            worded = await asyncio.get_running_loop().run_in_executor(None, self._put_into_words, rows, revisions)
-        except Exception as error:
-            if len(rows) > 1:  # a poisoned revision must not hold up the others
-                for row in rows:
-                    await self._render([row], revisions, downs)
-                return
-            worded = [(rows[0], f"{type(error).__name__}: {error}"[:300])]
-        broken: list[tuple[Any, str]] = []
-        for ready in worded:
-            if not isinstance(ready, Ready):
-                broken.append(ready)
-            elif self._stopping or self._downs != downs:
-                self._ledger.give_back(ready.claim)
-            elif self._spare is None or not self._spare(ready):
-                self._queue.put(ready)
-        if broken:
-            await self._fail_unworded(broken)
-
-    def _put_into_words(
-        self, rows: Sequence[Any], revisions: dict[tuple[str, int], Any]
-    ) -> Sequence[Ready | tuple[Any, str]]:
-        """In a worker thread: each row ready for a lane, or with why it cannot be."""
-        keys = [self._new_key() for _ in rows]
-        prepared, moment = self._channel.prepared, self._pace.moment
-        return [
-            (row, message)
-            if isinstance(message, str)
-            else Ready(row=row, message=prepared(message), key=key, moment=moment(row))
-            for row, key, message in zip(rows, keys, self._words.render(rows, revisions, keys), strict=True)
-        ]
-
-    async def _fail_unworded(self, broken: Sequence[tuple[Any, str]]) -> None:
-        now = self._house.clock()
-        async with self._house.db.write() as conn:
-            for row, why in broken:
-                claim = Claim(id=row.id, fence=row.fence)
-                await claims.end_leased(conn, [claim], DeliveryState.FAILED, EndReason.REJECTED.value, now, why)
-                await outages.record(
-                    conn,
-                    at=now,
-                    what=Happened.FAILED,
-                    actor=DAEMON,
-                    outage_id=row.outage_id,
-                    revision=row.revision,
-                    why="no_words",
-                    data={"delivery": row.id, "detail": why},
-                )
-        for row, why in broken:
-            log.error("no_words", delivery=row.id, error=why)
-            self._on_failure(row.outage_id, why)
-
-    async def _sleep(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        self._wake.clear()
-
     # --- sending ---
 
     async def _lane_worker(self) -> None:
-        while not self._stopping:
-            ready = self._take()
+        while not self.is_closed:
+            ready = self._queue.take()
             if ready is None:
                 await self._queue.rest()
                 continue
@@ -350,12 +180,6 @@ class Dispatcher:
                 self._busy -= 1
                 self._ledger.lane_closed()
 
-    def _take(self) -> Ready | None:
-        ready = self._queue.take()
-        if len(self._queue) <= BATCH // 2:
-            self._room.set()
-        return ready
-
     async def _run_lane(self, first: Ready) -> None:
         """Take a lane and write on it as long as there is work."""
         ready: Ready | None = first
@@ -364,7 +188,7 @@ class Dispatcher:
                 while ready is not None:
                     if self._bucket.per_second > 0 or ready.moment > 0:
                         await self._keep_rate(ready)
-                    if self._stopping:
+                    if self.is_closed:
                         break
                     current, ready = ready, None
                     promise = self._promise_next()
@@ -377,7 +201,7 @@ class Dispatcher:
                         ready = self._redeem(promise)
                     # Never wait for work here: an idle lane that counts as busy would keep the route from being probed.
                     if ready is None and self._may_go_on():
-                        ready = self._take()
+                        ready = self._queue.take()
                     elif ready is not None and not self._is_up():
                         break
         except RouteDown as down:
@@ -390,7 +214,7 @@ class Dispatcher:
         return len(self._queue) > 0 and self._is_up()
 
     def _is_up(self) -> bool:
-        return not self._stopping and self.route.try_at <= monotonic()
+        return not self.is_closed and self.route.try_at <= monotonic()
 
     @property
     def _under_way(self) -> int:
@@ -404,7 +228,7 @@ class Dispatcher:
         ahead = self._channel.looks_ahead and self._busy >= self._channel.connections and self._bucket.per_second <= 0
         if not ahead or self.route.since is not None or not self._may_go_on():
             return None
-        ready = self._take()
+        ready = self._queue.take()
         if ready is None:
             return None
         promise = _Promise(ready, monotonic())
@@ -542,7 +366,7 @@ class Dispatcher:
     def _fall(self, code: str, reason: str, wait: timedelta) -> None:
         was = self.route
         self.route = fell(was, at=monotonic(), now=self._house.clock(), wait=wait, code=code, reason=reason[:200])
-        self._downs += 1
+        self.downs += 1
         self._give_back_queue()
         if was.since is None:
             log.warning("route_down", channel=self._name.value, route=self._route_name, code=code, reason=reason[:200])
@@ -557,25 +381,27 @@ class Dispatcher:
             self._house.changes.notify()
             self._on_route()
 
+    def admission(self) -> Admission:
+        """Which rows it may take at this moment."""
+        return admission(self.route, monotonic(), self._under_way)
+
     def try_with(self, ready: Ready) -> bool:
         """Take a claimed row of another route's as the probe, if one is due; whether it was taken."""
-        if self._stopping or admission(self.route, monotonic(), self._under_way) is not Admission.ONE:
+        if self.is_closed or self.admission() is not Admission.ONE:
             return False
         self._queue.put(replace(ready, moment=0.0))
         return True
 
     def stand_down(self) -> None:
         """It is another route's turn again: what was claimed and has not begun to leave goes back."""
-        self._downs += 1
+        self.downs += 1
         self._give_back_queue()
 
     def _give_back_queue(self) -> None:
         while (ready := self._queue.take()) is not None:
             self._ledger.give_back(ready.claim)
-        self._room.set()
 
 
-_END_WORDS = frozenset(kind.value for kind in END_KINDS)
 _WORDS: dict[type[Outcome], str] = {
     Accepted: "accepted",
     Deferred: "deferred",

@@ -7,6 +7,9 @@ from typing import Any
 
 from outagecast.storage.claims import Claim
 
+BATCH = 400
+"""Rows a claim takes: one statement for many, yet a small part of a wave to give back when something changes."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
@@ -32,6 +35,7 @@ class Queue:
     def __init__(self) -> None:
         self._ready: deque[Ready] = deque()
         self._resting: deque[asyncio.Future[None]] = deque()
+        self._room = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -49,7 +53,15 @@ class Queue:
         self._wake_one()
 
     def take(self) -> Ready | None:
+        if len(self._ready) <= BATCH // 2 + 1:
+            self._room.set()
         return self._ready.popleft() if self._ready else None
+
+    async def room(self) -> None:
+        """Until half of a batch has left, so that lanes never run dry and little is leased ahead."""
+        while len(self._ready) > BATCH // 2:
+            self._room.clear()
+            await self._room.wait()
 
     async def rest(self) -> None:
         """Until something may have come, or `wake_all`. Another lane may be quicker."""

@@ -307,7 +307,7 @@ async def test_leases_are_given_back_when_the_database_refuses_after_the_claim(t
 
         channel = ScriptedChannel(connections=1)
         dispatcher = tiny.dispatcher(SMS, channel)
-        dispatcher._crash = crash
+        dispatcher._feeder._crash = crash
         tiny.ledger.start()
         dispatcher.start()
         await tiny.until(lambda: not tiny.ledger._idle.is_set(), 15)  # it wants to give them back
