@@ -30,7 +30,7 @@ from outagecast.domain.routes import Carries
 from outagecast.domain.suppression import EndReason
 from outagecast.storage.batches import Record, chunks
 from outagecast.storage.driver import execute_once
-from outagecast.storage.guards import IN_FLIGHT, NOW, S, address_is_clean, may_go, one_of, ours
+from outagecast.storage.guards import IN_FLIGHT, IS_BUSY, IS_PLANNED, NOW, S, address_is_clean, may_go, one_of, ours
 from outagecast.storage.tables import addresses, attempts, deliveries
 
 
@@ -194,7 +194,7 @@ async def expire(conn: AsyncConnection, now: datetime) -> int:
     statement = (
         update(deliveries)
         .where(
-            deliveries.c.state == S.PLANNED.value,
+            IS_PLANNED,
             deliveries.c.expires_at <= now,
             deliveries.c.audience == "customer",
         )
@@ -208,7 +208,7 @@ async def stale(conn: AsyncConnection, now: datetime) -> bool:
     is.
     """
     query = select(deliveries.c.id).where(
-        deliveries.c.state == S.PLANNED.value, deliveries.c.expires_at <= now, deliveries.c.audience == "customer"
+        IS_PLANNED, deliveries.c.expires_at <= now, deliveries.c.audience == "customer"
     )
     return (await conn.execute(query.limit(1))).first() is not None
 
@@ -221,7 +221,7 @@ async def release_leases(
     """
     statement = (
         update(deliveries)
-        .where(deliveries.c.state == S.LEASED.value, _abandoned(now, alive, all_others=all_others, gone=gone))
+        .where(IS_BUSY, deliveries.c.state == S.LEASED.value, _abandoned(now, alive, all_others=all_others, gone=gone))
         .values(state=S.PLANNED.value, lease_owner=None, lease_until=None, fence=deliveries.c.fence + 1)
     )
     return int((await conn.execute(statement)).rowcount)
@@ -232,13 +232,14 @@ async def orphans(
 ) -> Sequence[Record]:
     """TRANSMITTING rows whose owner is gone (or whose lease has run out): nobody can know whether they arrived."""
     lost = _abandoned(now, alive, all_others=all_others, gone=gone)
-    return (await conn.execute(select(deliveries).where(deliveries.c.state == S.TRANSMITTING.value, lost))).all()
+    query = select(deliveries).where(IS_BUSY, deliveries.c.state == S.TRANSMITTING.value, lost)
+    return (await conn.execute(query)).all()
 
 
 async def abandoned(conn: AsyncConnection, *, now: datetime, alive: str) -> bool:
     """Whether another's lease has run out: asked often, so that the writer is only bothered when one has."""
     lost = _abandoned(now, alive, all_others=False)
-    query = select(deliveries.c.id).where(deliveries.c.state.in_(IN_FLIGHT), lost)
+    query = select(deliveries.c.id).where(IS_BUSY, deliveries.c.state.in_(IN_FLIGHT), lost)
     return (await conn.execute(query.limit(1))).first() is not None
 
 
@@ -254,7 +255,7 @@ async def renew(conn: AsyncConnection, owner: str, until: datetime) -> None:
     """The heartbeat: our rows on the way keep their lease."""
     await conn.execute(
         update(deliveries)
-        .where(deliveries.c.state.in_(IN_FLIGHT), deliveries.c.lease_owner == owner)
+        .where(IS_BUSY, deliveries.c.state.in_(IN_FLIGHT), deliveries.c.lease_owner == owner)
         .values(lease_until=until)
     )
 

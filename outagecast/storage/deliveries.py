@@ -20,7 +20,7 @@ from outagecast.domain.delivery import TRANSITIONS, DeliveryState
 from outagecast.domain.message import ChannelName
 from outagecast.domain.timeline import Happened
 from outagecast.storage.batches import Record, chunks
-from outagecast.storage.guards import S, ours
+from outagecast.storage.guards import IS_BUSY, S, ours
 from outagecast.storage.tables import addresses, attempts, deliveries, revisions, timeline
 
 
@@ -68,7 +68,7 @@ async def ambiguous_ones(conn: AsyncConnection) -> Sequence[Record]:
             attempts.c.route.label("attempt_route"),
         )
         .join(attempts, and_(attempts.c.delivery_id == deliveries.c.id, attempts.c.number == deliveries.c.attempt))
-        .where(deliveries.c.state == S.AMBIGUOUS.value)
+        .where(IS_BUSY, deliveries.c.state == S.AMBIGUOUS.value)
     )  # fmt: skip
     return (await conn.execute(query)).all()
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import ClauseElement, ColumnElement, Exists, bindparam, exists, literal, or_, select
+from sqlalchemy import ClauseElement, ColumnElement, Exists, TextClause, bindparam, exists, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from outagecast.domain.delivery import DeliveryState
 from outagecast.domain.outage import RevisionState
 from outagecast.storage.driver import execute_once
+from outagecast.storage.guards import IS_PLANNED
 from outagecast.storage.outages import OPEN_WORDS
 from outagecast.storage.tables import alarms, deliveries, outages, revisions, waves
 
@@ -34,7 +34,7 @@ async def what_is_due(conn: AsyncConnection, now: datetime) -> Due:
 def _query() -> ClauseElement:
     now = bindparam("b_now", type_=deliveries.c.due_at.type)
 
-    def any_of(*where: ColumnElement[bool]) -> Exists:
+    def any_of(*where: ColumnElement[bool] | TextClause) -> Exists:
         return exists(select(literal(1)).where(*where))
 
     return select(
@@ -43,7 +43,7 @@ def _query() -> ClauseElement:
         any_of(alarms.c.due_at <= now),
         any_of(or_(*(outages.c.status == word for word in OPEN_WORDS)), outages.c.look_again_at <= now),
         any_of(
-            deliveries.c.state == DeliveryState.PLANNED.value,
+            IS_PLANNED,
             deliveries.c.expires_at <= now,
             deliveries.c.audience == "customer",
         ),

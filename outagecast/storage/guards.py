@@ -10,6 +10,7 @@ from sqlalchemy import (
     bindparam,
     or_,
     select,
+    text,
     tuple_,
 )
 
@@ -21,6 +22,10 @@ from outagecast.storage.tables import addresses, deliveries, meta, outages
 S = DeliveryState
 END_WORDS = tuple(kind.value for kind in END_KINDS)
 IN_FLIGHT = (S.LEASED.value, S.TRANSMITTING.value)
+IS_PLANNED = text("deliveries.state = 'planned'")
+"""As the partial indexes of rows that wait say it."""
+IS_BUSY = text("deliveries.state IN ('leased', 'transmitting', 'ambiguous')")
+"""Letter by letter what ix_deliveries_busy says: only so does SQLite know that the few rows in it are all there are."""
 
 
 def may_go(now: datetime | BindParameter[datetime]) -> list[ColumnElement[bool]]:

@@ -8,7 +8,7 @@ from sqlalchemy import and_, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.storage.batches import Record
-from outagecast.storage.guards import IN_FLIGHT
+from outagecast.storage.guards import IN_FLIGHT, IS_BUSY
 from outagecast.storage.tables import daemons, deliveries
 
 
@@ -64,7 +64,7 @@ async def with_rows_in_hand(conn: AsyncConnection, but: str) -> set[str | None]:
     query = (
         select(deliveries.c.lease_owner)
         .distinct()
-        .where(deliveries.c.state.in_(IN_FLIGHT), deliveries.c.lease_owner.is_distinct_from(but))
+        .where(IS_BUSY, deliveries.c.state.in_(IN_FLIGHT), deliveries.c.lease_owner.is_distinct_from(but))
     )
     return set((await conn.execute(query)).scalars())
 

@@ -5,18 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, TextClause, delete, func, select, text
+from sqlalchemy import ColumnElement, TextClause, delete, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outagecast.domain.timeline import Happened
 from outagecast.storage.batches import Record
-from outagecast.storage.guards import may_go
+from outagecast.storage.guards import IS_BUSY, IS_PLANNED, may_go
 from outagecast.storage.tables import deliveries, meta, route_states, timeline
 
 # In the very words of the partial indexes: SQLite would not use one, or would look at each row besides.
-_IS_PLANNED = text("deliveries.state = 'planned'")
-_IS_BUSY = text("deliveries.state IN ('leased', 'transmitting', 'ambiguous')")
 STAFF_RANK = -1
 """Staff's messages go before all others, so they are told apart by it without a look at the row."""
 
@@ -63,7 +61,7 @@ async def waiting(conn: AsyncConnection, now: datetime) -> dict[str, Waiting]:
     """By channel what is due to customers, whatever holds it. Takes a second where a million wait."""
     query = (
         select(deliveries.c.channel, func.count(), func.min(deliveries.c.due_at))
-        .where(_IS_PLANNED, deliveries.c.due_at <= now, deliveries.c.rank > STAFF_RANK)
+        .where(IS_PLANNED, deliveries.c.due_at <= now, deliveries.c.rank > STAFF_RANK)
         .group_by(deliveries.c.channel)
     )
     return {channel: Waiting(messages=count, due_since=since) for channel, count, since in await conn.execute(query)}
@@ -105,9 +103,9 @@ async def silence_told(conn: AsyncConnection, outage_id: str, revision: int) -> 
 
 def _planned(channel: str, now: datetime) -> list[ColumnElement[bool] | TextClause]:
     d = deliveries
-    return [_IS_PLANNED, d.c.channel == channel, d.c.due_at <= now, d.c.rank > STAFF_RANK]
+    return [IS_PLANNED, d.c.channel == channel, d.c.due_at <= now, d.c.rank > STAFF_RANK]
 
 
 def _on_the_way(channel: str) -> list[ColumnElement[bool] | TextClause]:
     d = deliveries
-    return [_IS_BUSY, d.c.state != "ambiguous", d.c.channel == channel, d.c.audience == "customer"]
+    return [IS_BUSY, d.c.state != "ambiguous", d.c.channel == channel, d.c.audience == "customer"]

@@ -232,6 +232,8 @@ deliveries = Table(
     ),
     # In the order in which rows are claimed, to the last column: else PostgreSQL sorts all that wait for each batch.
     Index("ix_deliveries_due", "channel", "rank", "due_at", "id", sqlite_where=_PLANNED, postgresql_where=_PLANNED),
+    # Else whether anything that waits is stale could only be seen by reading all that waits, twice a second.
+    Index("ix_deliveries_expiry", "expires_at", sqlite_where=_PLANNED, postgresql_where=_PLANNED),
     Index("ix_deliveries_busy", "state", sqlite_where=_ON_THE_WAY, postgresql_where=_ON_THE_WAY),
     Index("ix_deliveries_address", "address_id", "outage_id"), Index("ix_deliveries_outage", "outage_id", "revision"),
 )  # fmt: skip

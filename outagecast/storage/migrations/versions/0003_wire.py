@@ -58,6 +58,9 @@ def _daemons() -> None:
         sqlite_where=planned,
         postgresql_where=planned,
     )
+    op.create_index(
+        "ix_deliveries_expiry", "deliveries", ["expires_at"], sqlite_where=planned, postgresql_where=planned
+    )
     op.create_table(
         "daemons",
         sa.Column("owner", sa.Text(), primary_key=True),
