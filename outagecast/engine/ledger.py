@@ -67,7 +67,9 @@ class Ledger:
         crash: Crash = never,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self._writers = [db.writer() for _ in range(db.writers_at_once)]
+        self._at_once = db.writers_at_once
+        self._writers = [db.writer() for _ in range(self._at_once)]
+        """Those that have nothing to write."""
         self._clock = clock
         self._crash = crash
         self._on_change = on_change
@@ -175,7 +177,7 @@ class Ledger:
         finally:
             self._writers.append(writer)
             self._marking -= len(batch.marks)
-            if not self._next and len(self._writes) <= 1:  # this one alone
+            if not self._next and len(self._writers) == self._at_once:
                 self._idle.set()
 
     async def _write_by(self, writer: Writer, batch: _Batch) -> None:
@@ -184,6 +186,13 @@ class Ledger:
         except (DatabaseFault, OSError) as fault:
             self.faults += 1
             log.error("ledger_refused", error=str(fault.__cause__ or fault)[:200])
+            self._retry_later(batch)
+            await asyncio.sleep(PAUSE_AFTER_FAULT)
+            return
+        except Exception:
+            # A bug, but one that must neither lose an outcome nor let a lane wait for ever.
+            self.faults += 1
+            log.exception("ledger_failed")
             self._retry_later(batch)
             await asyncio.sleep(PAUSE_AFTER_FAULT)
             return

@@ -98,6 +98,7 @@ async def looks_well(
 
     With a `name` a picture of each is kept in SHOTS, where that is set.
     """
+    await page.wait_for_load_state()  # else a page may be measured before its styles are there
     size = await page.locator("html").evaluate("e => [e.scrollWidth, e.clientWidth]")
     assert size[0] <= size[1], f"{page.url} is {size[0]} px wide in a window of {size[1]}"
     for scheme, rules in (("light", ALL_RULES), ("dark", dark)):

@@ -209,6 +209,43 @@ async def test_a_full_disk_lets_nothing_be_marked_and_keeps_outcomes(tiny: TinyP
     await tiny.ledger.stop()
 
 
+async def test_it_is_at_rest_when_two_transactions_end_in_the_same_moment(tiny: TinyProvider) -> None:
+    await tiny.declare()
+    rows = await claimed(tiny)
+    both = _Both()
+    ledger = Ledger(both, tiny.clock)  # type: ignore[arg-type]
+    ledger.start()
+    marks = []
+    for row in rows[:2]:
+        marks.append(ledger.mark(mark_of(tiny, row)))
+        await tiny.until(lambda: both.begun == len(marks))
+    both.go_on.set()
+    async with asyncio.timeout(2):
+        assert await asyncio.gather(*marks) == [False, False]
+        await ledger.settled()
+    await ledger.stop()
+
+
+class _Both:
+    """A database with two writers whose transactions end together."""
+
+    writers_at_once = 2
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.go_on = asyncio.Event()
+
+    def writer(self) -> "_Both":
+        return self
+
+    async def transact(self, work: Any, access: str) -> set[int]:
+        self.begun += 1
+        await self.go_on.wait()
+        return set()
+
+    async def close(self) -> None: ...
+
+
 class _FullDisk:
     """`max_page_count` on every connection there is: SQLite says "database or disk is full" as it would for ENOSPC."""
 
