@@ -53,13 +53,14 @@ def f13(scene: Scene, rng: Random) -> Judgement:
 @contextmanager
 def no_growth(scene: Scene) -> Iterator[None]:
     """The daemon cannot write a byte to any file."""
-    soft, hard = resource.prlimit(scene.pid, resource.RLIMIT_FSIZE)
+    _, hard = resource.prlimit(scene.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(scene.pid, resource.RLIMIT_FSIZE, (1, hard))
     try:
         yield
     finally:
         if not scene.dead():
-            resource.prlimit(scene.pid, resource.RLIMIT_FSIZE, (soft, hard))
+            # Not what it was before: of two at a time the second would keep the disk full for ever.
+            resource.prlimit(scene.pid, resource.RLIMIT_FSIZE, (hard, hard))
 
 
 def f13_full(scene: Scene, rng: Random) -> Judgement:
