@@ -55,6 +55,10 @@ TICK = timedelta(seconds=0.5)
 """How often due rows are looked for: a promise is a matter of minutes, a command's row should be noticed within a
 second.
 """
+PLANNING = 2.0
+"""Seconds of a tick for large waves, after which all else that is due has its turn: one over a million addresses takes
+minutes, and promises, undo times and /readyz wait for nobody.
+"""
 SLOW_TICK = timedelta(seconds=2)
 COUNT_EVERY = timedelta(seconds=15)
 """How often the metrics are counted from rows: about what Prometheus scrapes."""
@@ -268,10 +272,10 @@ class Daemon:
 
     async def _lead(self, *, may_send: bool) -> None:
         """What happens once, however many daemons there are. Each step is guarded, so that two at once do no harm."""
-        core = self.core
+        core, until = self.core, monotonic() + PLANNING
         due = await core.db.look(lambda conn: what_is_due(conn, core.house.clock()))
         begun = due.steps and await core.operations.take_due() > 0
-        while (due.waves or begun) and await core.waves.advance():
+        while (due.waves or begun) and await core.waves.advance() and monotonic() < until:
             pass
         if due.alarms:
             await self.intake.act()
