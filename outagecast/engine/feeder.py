@@ -13,9 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from outagecast.channels.base import Channel
-from outagecast.domain.delivery import (
-    DeliveryState,
-)
+from outagecast.domain.delivery import DeliveryState
 from outagecast.domain.message import ChannelName, Message
 from outagecast.domain.notices import END_KINDS
 from outagecast.domain.outage import DAEMON

@@ -90,6 +90,22 @@ async def test_a_process_that_stands_still_with_its_turn_stops_nobody(tmp_path: 
     await db.close()
 
 
+async def test_nor_does_it_stop_a_worker_thread_and_is_not_waited_for_twice(tmp_path: Path) -> None:
+    db = Database.open("sqlite:///still.db", folder=tmp_path, patience=timedelta(seconds=1))
+    await db.migrate()
+
+    async def work(conn: Connection) -> None:
+        await conn.execute(text("UPDATE meta SET value = value"))
+
+    with another_writes(tmp_path / "still.db"):
+        await db.transact(work)
+        async with asyncio.timeout(0.8):
+            await db.transact(work)
+    async with asyncio.timeout(0.8):
+        await db.transact(work)
+    await db.close()
+
+
 async def test_a_turn_that_nobody_wants_any_more_is_given_on(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     turns, other = Turns(path, LONG), Turns(path, LONG)
