@@ -123,8 +123,8 @@ class Ledger:
         return future
 
     def finish(self, finish: Finish, outage_id: str) -> None:
-        """Hand in an outcome. It is in one transaction with this lane's next mark where that follows at once; where a rate
-        comes between and there are two writers, it may be durable a moment after it.
+        """Hand in an outcome. It is in one transaction with this lane's next mark where that follows at once; where a
+        rate comes between and there are two writers, it may be durable a moment after it.
         """
         self._next.finishes.append((finish, outage_id))
         self._ring()
